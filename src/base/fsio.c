@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 int fsio_mkdirs(const char *path, mode_t mode)
@@ -122,6 +123,27 @@ int fsio_write_file(const char *path, const void *data, size_t len)
     return fsio_sync_parent(path);
 }
 
+/* True where the FUSE mount under `path` is one of those that keep their files on this machine:
+ * containers without root live on them. */
+static bool fuse_is_local(const char *path)
+{
+    static const char *const local[] = {" fuse.fuse-overlayfs ", " fuseblk ", " fuse.bindfs ",
+                                        " fuse.gocryptfs "};
+    CLEANUP_FCLOSE FILE *f = fopen("/proc/self/mountinfo", "re");
+    CLEANUP_FREE char *line = NULL;
+    size_t cap = 0;
+    struct stat st;
+    char device[48];
+    bool is = false;
+    if (f == NULL || stat(path, &st) != 0)
+        return false;
+    (void)snprintf(device, sizeof(device), " %u:%u ", major(st.st_dev), minor(st.st_dev));
+    while (getline(&line, &cap, f) > 0)
+        for (size_t i = 0; i < ARRAY_LEN(local) && strstr(line, device) != NULL; i++)
+            is = is || strstr(line, local[i]) != NULL;
+    return is;
+}
+
 const char *fsio_network_fs(const char *path)
 {
     static const struct {
@@ -137,8 +159,11 @@ const char *fsio_network_fs(const char *path)
     struct statfs sf;
     if (statfs(path, &sf) != 0)
         return NULL;
+    unsigned long type = (unsigned long)sf.f_type & 0xFFFFFFFFUL;
+    if (type == FUSE_SUPER_MAGIC && fuse_is_local(path))
+        return NULL;
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (((unsigned long)sf.f_type & 0xFFFFFFFFUL) == table[i].magic)
+        if (type == table[i].magic)
             return table[i].name;
     return NULL;
 }

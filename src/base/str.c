@@ -57,21 +57,25 @@ void str_percent_encode(struct buf *out, const char *in, size_t len, const char 
     }
 }
 
+/* True where a first byte and the second one begin a form that is too long, a surrogate, or beyond
+ * U+10FFFF. */
+static bool utf8_forbidden(unsigned char a, unsigned char b)
+{
+    return (a == 0xE0 && b < 0xA0) || (a == 0xED && b > 0x9F) || (a == 0xF0 && b < 0x90) ||
+           (a == 0xF4 && b > 0x8F);
+}
+
 /* Length of the UTF-8 sequence at s, or 0 where there is none. */
 static size_t utf8_sequence(const unsigned char *s, size_t len)
 {
     if (s[0] < 0x80)
         return 1;
     size_t n = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
-    if (s[0] < 0xC2 || s[0] > 0xF4 || n > len)
+    if (s[0] < 0xC2 || s[0] > 0xF4 || n > len || utf8_forbidden(s[0], s[1]))
         return 0;
     for (size_t i = 1; i < n; i++)
         if ((s[i] & 0xC0) != 0x80)
             return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F))
-        return 0;
-    if ((s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
-        return 0;
     return n;
 }
 
@@ -86,16 +90,22 @@ bool str_is_utf8(const char *s, size_t len)
     return true;
 }
 
+/* True where a character must not be in a name: '/', and what controls a terminal. */
+static bool unsafe(const unsigned char *at, size_t n)
+{
+    return n == 0 || *at < 0x20 || *at == 0x7F || *at == '/' ||
+           (n == 2 && at[0] == 0xC2 && at[1] < 0xA0);
+}
+
 static void escape_name(struct buf *out, const char *name, size_t len)
 {
-    bool dots = (len == 1 && name[0] == '.') || (len == 2 && name[0] == '.' && name[1] == '.');
+    bool dots = (len == 1 || len == 2) && memcmp(name, "..", len) == 0;
     if (len == 0)
         buf_str(out, "%00");
     for (size_t i = 0; i < len;) {
         const unsigned char *at = (const unsigned char *)name + i;
         size_t n = utf8_sequence(at, len - i);
-        bool bad = n == 0 || *at < 0x20 || *at == 0x7F || *at == '/' || dots ||
-                   (n == 2 && at[0] == 0xC2 && at[1] < 0xA0);
+        bool bad = dots || unsafe(at, n);
         n = n == 0 ? 1 : n;
         for (size_t k = 0; bad && k < n; k++)
             add_percent(out, name[i + k]);
