@@ -1,0 +1,280 @@
+#include "blob/blob_i.h"
+
+#include "base/clock.h"
+#include "base/str.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int copy_place(struct source_place *to, const struct source_place *from)
+{
+    to->link = strdup(from->link);
+    to->folder = strdup(from->folder);
+    to->dav = strdup(from->dav);
+    to->user = strdup(from->user);
+    to->source = strdup(from->source);
+    bool ok = to->link != NULL && to->folder != NULL && to->dav != NULL && to->user != NULL &&
+              to->source != NULL;
+    return ok ? 0 : -ENOMEM;
+}
+
+/* The cache's name of this version of the object: what it is, so that nothing in the cache is ever
+ * invalidated. */
+static int content_id(const struct blob *b, struct hash_id *id)
+{
+    uint64_t numbers[2] = {b->version.size,
+                           b->version.etag[0] != '\0' ? 0 : (uint64_t)b->version.mtime};
+    const void *parts[] = {b->place.source, b->url, b->version.etag, numbers};
+    const size_t lens[] = {strlen(b->place.source), strlen(b->url), strlen(b->version.etag),
+                           sizeof(numbers)};
+    return hash_id(id, parts, lens, 4);
+}
+
+static void free_blob(struct blob *b)
+{
+    store_put(&b->file);
+    source_place_free(&b->place);
+    free(b->key);
+    free(b->url);
+    lock_destroy(&b->lock);
+    free(b);
+}
+
+static int fill_blob(struct blob *b, const struct blob_object *o)
+{
+    struct buf url = BUF_INIT;
+    b->key = strndup(o->key, o->key_len);
+    source_url(o->place, o->key, o->key_len, &url);
+    b->url = buf_take(&url);
+    if (copy_place(&b->place, o->place) != 0 || b->key == NULL || b->url == NULL)
+        return -ENOMEM;
+    b->html_name =
+        str_iends(b->url, strlen(b->url), ".html") || str_iends(b->url, strlen(b->url), ".htm");
+    return 0;
+}
+
+int blob_open(struct blob_env *env, const struct blob_object *o, struct blob **out)
+{
+    struct hash_id id;
+    struct blob *b = calloc(1, sizeof(*b));
+    if (b == NULL)
+        return -ENOMEM;
+    b->env = env;
+    b->id = o->id;
+    b->version = o->version;
+    atomic_store(&b->refs, 1);
+    lock_init(&b->lock, LOCK_RANK_BLOB);
+    int r = fill_blob(b, o);
+    if (r == 0)
+        r = content_id(b, &id);
+    if (r != 0) {
+        free_blob(b);
+        return r;
+    }
+    if (env->o.store != NULL &&
+        store_get(env->o.store, &id, b->version.size, o->tag, &b->file) != 0)
+        b->file = NULL; /* a sick cache disk: read past it */
+    *out = b;
+    return 0;
+}
+
+struct blob *blob_get(struct blob *b)
+{
+    atomic_fetch_add(&b->refs, 1);
+    return b;
+}
+
+void blob_put(struct blob **bp)
+{
+    struct blob *b = *bp;
+    *bp = NULL;
+    if (b != NULL && atomic_fetch_sub(&b->refs, 1) == 1)
+        free_blob(b);
+}
+
+bool blob_spent(const struct blob *b)
+{
+    return atomic_load(&b->spent) || (b->file != NULL && store_evicted(b->file)) ||
+           (b->file == NULL && b->env->o.store != NULL && !store_sick(b->env->o.store));
+}
+
+bool blob_has(const struct blob *b, uint64_t off, size_t len)
+{
+    uint32_t end = (uint32_t)((off + len + STORE_PIECE - 1) / STORE_PIECE);
+    for (uint32_t p = (uint32_t)(off / STORE_PIECE); p < end; p++)
+        if (store_state(b->file, p) != STORE_PRESENT)
+            return false;
+    return true;
+}
+
+/* Proves what the index says is there; true where the whole range is present then. */
+static bool prove(struct blob *b, uint64_t off, size_t len)
+{
+    bool all = true;
+    uint32_t end = (uint32_t)((off + len + STORE_PIECE - 1) / STORE_PIECE);
+    for (uint32_t p = (uint32_t)(off / STORE_PIECE); p < end; p++) {
+        if (store_state(b->file, p) == STORE_UNPROVED)
+            (void)store_prove(b->file, p);
+        all = all && store_state(b->file, p) == STORE_PRESENT;
+    }
+    return all;
+}
+
+static void answer_mapped(struct blob *b, uint64_t off, size_t len,
+                          void (*done)(void *, struct blob_answer), void *arg)
+{
+    /* Cast away const: struct iovec has no other way; nobody writes through it. */
+    struct iovec span = {(void *)(uintptr_t)(store_map(b->file) + off), len};
+    store_touch(b->file);
+    atomic_fetch_add(&b->env->bytes, len);
+    done(arg, (struct blob_answer){0, &span, 1});
+}
+
+/* The list as blob_i.h describes it; asserted in debug builds. */
+static void check(const struct blob *b)
+{
+#ifndef NDEBUG
+    assert(!atomic_load(&b->spent) || b->waiters == NULL);
+    for (const struct blob_flight *f = b->fleet; f != NULL; f = f->next)
+        assert(f->blob == b && atomic_load(&f->refs) > 0);
+#else
+    (void)b;
+#endif
+}
+
+/* Puts a waiter on the list and starts what it lacks; or gives it back at once with the reason in
+ * w->err. */
+static bool park(struct blob *b, struct blob_waiter *w)
+{
+    lock_take(&b->lock);
+    if (atomic_load(&b->spent))
+        w->err = -ESTALE;
+    else if (blob_has(b, w->off, w->len))
+        w->err = 0;
+    else
+        w->err = 1;
+    if (w->err == 1) {
+        w->err = 0;
+        w->next = b->waiters;
+        b->waiters = w;
+        blob_plan(b, w->off, w->len);
+        check(b);
+        lock_drop(&b->lock);
+        blob_watch(b);
+        return true;
+    }
+    lock_drop(&b->lock);
+    return false;
+}
+
+static void read_parked(struct blob *b, uint64_t off, size_t len,
+                        void (*done)(void *, struct blob_answer), void *arg)
+{
+    struct blob_waiter *w = calloc(1, sizeof(*w));
+    if (w == NULL) {
+        done(arg, (struct blob_answer){.err = -ENOMEM});
+        return;
+    }
+    *w = (struct blob_waiter){.off = off,
+                              .len = len,
+                              .deadline = clock_ms() + b->env->o.conf->network.retry_for_ms,
+                              .done = done,
+                              .arg = arg};
+    atomic_fetch_add(&b->env->waits, 1);
+    if (b->file == NULL || store_sick(b->env->o.store))
+        blob_direct_read(b, w);
+    else if (!park(b, w))
+        blob_answer_all(b, w);
+}
+
+void blob_read(struct blob *b, uint64_t off, size_t len,
+               void (*done)(void *arg, struct blob_answer a), void *arg)
+{
+    struct blob_env *env = b->env;
+    atomic_fetch_add(&env->reads, 1);
+    if (off >= b->version.size || len == 0) {
+        done(arg, (struct blob_answer){0, NULL, 0});
+        return;
+    }
+    if (len > b->version.size - off)
+        len = (size_t)(b->version.size - off);
+    if (atomic_load(&b->spent)) {
+        done(arg, (struct blob_answer){.err = -ESTALE});
+    } else if (b->file != NULL && prove(b, off, len)) {
+        atomic_fetch_add(&env->hits, 1);
+        answer_mapped(b, off, len, done, arg);
+    } else if (env->o.conf->offline) {
+        done(arg, (struct blob_answer){.err = -ENETUNREACH});
+    } else if (blob_stopped(env, b->place.source)) {
+        done(arg, (struct blob_answer){.err = -EACCES});
+    } else {
+        read_parked(b, off, len, done, arg);
+    }
+}
+
+void *blob_cancel(struct blob *b, bool (*is)(const void *arg, const void *wanted),
+                  const void *wanted)
+{
+    lock_take(&b->lock);
+    struct blob_waiter **at = &b->waiters;
+    while (*at != NULL && !is((*at)->arg, wanted))
+        at = &(*at)->next;
+    struct blob_waiter *w = *at;
+    if (w != NULL)
+        *at = w->next;
+    lock_drop(&b->lock);
+    void *arg = w != NULL ? w->arg : NULL;
+    free(w);
+    return arg;
+}
+
+bool blob_idle(const struct blob *b)
+{
+    return atomic_load(&b->refs) == 1;
+}
+
+struct blob_waiter *blob_take(struct blob *b, uint64_t first, uint64_t end, int err)
+{
+    struct blob_waiter *taken = NULL;
+    for (struct blob_waiter **at = &b->waiters; *at != NULL;) {
+        struct blob_waiter *w = *at;
+        bool whole = blob_has(b, w->off, w->len);
+        bool hit = err != 0 && w->off < end && w->off + w->len > first;
+        if (!whole && !hit) {
+            at = &w->next;
+            continue;
+        }
+        w->err = whole ? 0 : err;
+        *at = w->next;
+        w->next = taken;
+        taken = w;
+    }
+    return taken;
+}
+
+void blob_answer_all(struct blob *b, struct blob_waiter *list)
+{
+    while (list != NULL) {
+        struct blob_waiter *w = list;
+        list = w->next;
+        if (w->err == 0)
+            answer_mapped(b, w->off, w->len, w->done, w->arg);
+        else
+            w->done(w->arg, (struct blob_answer){.err = w->err});
+        free(w);
+    }
+}
+
+void blob_retire(struct blob *b)
+{
+    lock_take(&b->lock);
+    atomic_store(&b->spent, true);
+    struct blob_waiter *list = b->waiters;
+    b->waiters = NULL;
+    for (struct blob_waiter *w = list; w != NULL; w = w->next)
+        w->err = -ESTALE;
+    lock_drop(&b->lock);
+    blob_answer_all(b, list);
+}

@@ -1,0 +1,107 @@
+/* The content cache on disk: one sparse file an object, pieces with checksums, an LMDB index, least
+ * recently used eviction. Safe to delete at any time; a row is written after its data, and no row
+ * is trusted after a start before its piece's checksum has matched once.
+ *
+ * Two units. A piece (128 KiB) is fetched, present and checksummed; a block (32 pieces, 4 MiB) is
+ * what a codec packs, and has one row in the index: codec id (raw is the only one yet), codec
+ * version, a bit and a checksum for each piece. */
+#ifndef BLOB_STORE_H
+#define BLOB_STORE_H
+
+#include "base/err.h"
+#include "base/hash.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    STORE_PIECE = 128 * 1024,
+    STORE_BLOCK_PIECES = 32,
+};
+
+enum store_codec { STORE_CODEC_RAW = 0 /* 1 zstd, 2 mesh, 3 replay: later */ };
+
+enum store_state {
+    STORE_ABSENT,
+    STORE_UNPROVED, /* the index says that it is there; store_prove() must say so first */
+    STORE_PRESENT,
+};
+
+struct store;
+struct store_file; /* an object that is open; counted references */
+
+/* Opens or creates the cache in folder `dir` (made when missing), at most `size` bytes in all,
+ * `reserve` of which other folders of the same cache already take, keeping `min_free` bytes of the
+ * disk free. A damaged index is thrown away and begun anew. Starts the keeper thread (the only
+ * writer of the index), which persists, touches, evicts, and sweeps files that no row names. 0 or
+ * -errno with `e`. Call after fork(). */
+int store_open(const char *dir, uint64_t size, uint64_t min_free, struct store **out,
+               struct err *e);
+
+/* Persists what is left, ends the keeper, empties *s. All files must have been put back. */
+void store_close(struct store **s);
+
+/* Bytes that the rest of cache.dir (catalogue, facts) takes: counts against `size`. Any thread. */
+void store_reserve(struct store *s, uint64_t bytes);
+
+/* Opens an object of `size` bytes (0 is fine), new or as the index has it. `tag` (at most 63 bytes:
+ * the dataset's id) is kept with it for store_usage(). One id should not be open twice: the
+ * caller keeps a table. 0, or -errno (also -EMFILE, -EBUSY while the object is being removed): read
+ * without the cache. Disk I/O. */
+int store_get(struct store *s, const struct hash_id *id, uint64_t size, const char *tag,
+              struct store_file **out);
+
+/* Gives an object back, empties *f; its mapping ends here. NULL inside is fine. Any thread. */
+void store_put(struct store_file **f);
+
+/* Number of pieces: size / 128 KiB, rounded up. */
+uint32_t store_pieces(const struct store_file *f);
+
+/* The state of a piece. Any thread, no lock, no I/O. */
+enum store_state store_state(const struct store_file *f, uint32_t piece);
+
+/* Reads an UNPROVED piece and compares its checksum: 0 and it is PRESENT; -EBADMSG and it is ABSENT
+ * (it was damaged; the index forgets it); other -errno: the disk. Disk I/O; any thread, the same
+ * piece at once too. */
+int store_prove(struct store_file *f, uint32_t piece);
+
+/* Writes a whole piece (the last one may be short), makes it PRESENT and hands its row to the
+ * keeper. 0 or -errno
+ * (-ENOSPC, -EIO): nothing has changed then, and the store counts as sick for 30 s. Disk I/O; any
+ * thread, pieces of one file at once too. */
+int store_write(struct store_file *f, uint32_t piece, const void *data, size_t len);
+
+/* The object's bytes, mapped read-only, valid until store_put(); only what is PRESENT may be looked
+ * at, and better by write(2) from it than by the CPU: a file that somebody cut short gives SIGBUS.
+ * NULL for an empty object. */
+const unsigned char *store_map(const struct store_file *f);
+
+/* Notes a use, at most once a minute a file. Any thread; no I/O. */
+void store_touch(struct store_file *f);
+
+/* True once eviction took the file's name away: whoever opens the object next must get a new
+ * store_file. Any thread. */
+bool store_evicted(const struct store_file *f);
+
+/* True while writes are not worth trying (a write failed less than 30 s ago). Any thread. */
+bool store_sick(const struct store *s);
+
+/* Waits until all that was written before is in the index. For tests and before an orderly end. */
+void store_flush(struct store *s);
+
+struct store_stats {
+    uint64_t objects, bytes, limit;          /* what is held */
+    uint64_t evicted, damaged, write_errors; /* since the start */
+};
+
+/* Counters. Any thread. */
+void store_stats(struct store *s, struct store_stats *out);
+
+/* Calls `row` with each tag and the bytes held under it, from the index in `dir`, without a running
+ * store or beside that of another process (not in the process that has the store open: LMDB takes a
+ * file once a process); stops when it returns non-zero, which is returned. -ENOENT when there is no
+ * index. */
+int store_usage(const char *dir, int (*row)(void *arg, const char *tag, uint64_t bytes), void *arg);
+
+#endif
