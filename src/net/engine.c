@@ -259,12 +259,9 @@ static void *engine_main(void *arg)
 
 static void free_engine(struct http *h)
 {
-    while (h->idle_count > 0)
-        curl_easy_cleanup(h->idle[--h->idle_count]);
     queue_free(h);
     if (h->multi != NULL)
         (void)curl_multi_cleanup(h->multi);
-    free(h->idle);
     settings_free(&h->net);
     lock_destroy(&h->lock);
     curl_global_cleanup();
@@ -294,9 +291,8 @@ static int prepare(struct http *h, const struct conf_network *c)
     for (unsigned i = 0; i < ENGINE_BUCKETS; i++)
         TAILQ_INIT(&h->table[i]);
     int rc = settings_copy(&h->net, c);
-    h->idle = calloc(h->net.connections, sizeof(*h->idle));
     h->multi = curl_multi_init();
-    if (rc != 0 || h->idle == NULL || h->multi == NULL)
+    if (rc != 0 || h->multi == NULL)
         return -ENOMEM;
     (void)curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->net.connections);
     return 0;

@@ -103,8 +103,7 @@ struct http {
 
     struct request_list delayed, running; /* delayed: by start_at */
     struct host_list hosts;
-    CURL **idle; /* easy handles for use again, net.connections places */
-    unsigned idle_count, running_count;
+    unsigned running_count;
 
     _Atomic uint64_t stat_requests, stat_bytes, stat_failures;
     atomic_uint stat_running, stat_queued;

@@ -181,26 +181,16 @@ static void begin_answer(struct request *r)
     r->last_byte = clock_ms();
 }
 
-static void give_back(struct http *h, CURL *easy)
-{
-    if (h->idle_count == h->net.connections) {
-        curl_easy_cleanup(easy);
-        return;
-    }
-    curl_easy_reset(easy);
-    h->idle[h->idle_count++] = easy;
-}
-
 int transfer_begin(struct http *h, struct request *r)
 {
-    r->easy = h->idle_count > 0 ? h->idle[--h->idle_count] : curl_easy_init();
+    r->easy = curl_easy_init(); /* not used again: 7.88 refuses some that have failed or paused */
     if (r->easy == NULL)
         return -ENOMEM;
     begin_answer(r);
     if (set_connection(h, r) && set_callbacks(r) && set_login(h, r) && set_question(r) &&
         curl_multi_add_handle(h->multi, r->easy) == CURLM_OK)
         return 0;
-    give_back(h, r->easy);
+    curl_easy_cleanup(r->easy);
     r->easy = NULL;
     return -ENOMEM;
 }
@@ -213,10 +203,7 @@ void transfer_end(struct http *h, struct request *r)
     if (curl_easy_getinfo(r->easy, CURLINFO_SIZE_DOWNLOAD_T, &bytes) == CURLE_OK && bytes > 0)
         atomic_fetch_add(&h->stat_bytes, (uint64_t)bytes);
     (void)curl_multi_remove_handle(h->multi, r->easy);
-    if (r->answered)
-        give_back(h, r->easy);
-    else
-        curl_easy_cleanup(r->easy); /* 7.88 refuses one whose lookup has failed */
+    curl_easy_cleanup(r->easy);
     r->easy = NULL;
 }
 
