@@ -216,7 +216,9 @@ static int take_mirror(const struct file *f, struct conf_mirror *m, const struct
     if (json_type(v) != JSON_ARRAY || n == 0 || n > MIRRORS_MAX)
         return refuse_type(f, v, name, "a list of 1 to 64 URLs");
     m->to = calloc(n, sizeof(*m->to));
-    int rc = m->to != NULL ? mirror_url(f, v, json_name(v), name, &m->from) : no_memory(f);
+    if (m->to == NULL)
+        return no_memory(f);
+    int rc = mirror_url(f, v, json_name(v), name, &m->from);
     for (const struct json *u = json_first(v); u != NULL && rc == 0; u = json_next(u)) {
         rc = mirror_url(f, u, json_string(u, NULL), name, &m->to[m->to_count]);
         m->to_count += rc == 0;

@@ -57,10 +57,11 @@ char *conf_absolute(const char *folder, const char *path)
     if (path[0] == '/')
         return strdup(path);
     if (folder == NULL)
-        folder = here = getcwd(NULL, 0);
-    if (folder == NULL)
+        here = getcwd(NULL, 0);
+    const char *above = folder != NULL ? folder : here;
+    if (above == NULL)
         return NULL;
-    buf_fmt(&out, "%s%s%s", folder, strcmp(folder, "/") == 0 ? "" : "/", path);
+    buf_fmt(&out, "%s%s%s", above, strcmp(above, "/") == 0 ? "" : "/", path);
     return buf_take(&out);
 }
 
@@ -216,7 +217,7 @@ int conf_source_settle(struct conf *c, struct err *e)
     char name[NAME_MAX_LEN + 1];
     src->url = c->cache_dir = NULL;
     int rc = conf_source_url(text, &src->url, e);
-    if (rc != 0) {
+    if (src->url == NULL) {
         char prefix[256];
         (void)snprintf(prefix, sizeof(prefix), "source=%.200s", text);
         err_prefix(e, prefix);

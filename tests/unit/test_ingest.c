@@ -161,8 +161,7 @@ static void equal_names_both_stay_reachable(void **state)
     add(g, p2, "A.stl", 11);
     struct catalog *c = finish(b, g);
     assert_true(at(c, "datasets/unsorted/a.stl") != UINT64_MAX);
-    assert_true(at(c, "datasets/unsorted/a~3.stl") !=
-                UINT64_MAX); /* ~2 is a name of the list */
+    assert_true(at(c, "datasets/unsorted/a~3.stl") != UINT64_MAX); /* ~2 is a name of the list */
     assert_true(at(c, "datasets/unsorted/index~2.csv") != UINT64_MAX);
     assert_true(at(c, "datasets/unsorted/A.stl") != UINT64_MAX);
     struct db_txn t = catalog_begin(c);

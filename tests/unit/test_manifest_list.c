@@ -202,6 +202,8 @@ static void test_duplicates_and_equal_names(void **state)
 
 static void test_many_urls_of_one_name(void **state)
 {
+    if (getenv("MSFS_SMALL") != NULL)
+        skip();
     struct fixture *f = *state;
     struct buf text = BUF_INIT;
     for (int round = 0; round < 2; round++)
@@ -251,6 +253,8 @@ static void test_sink_stops(void **state)
 /* The list of MedShapeNet itself, where it is at hand. */
 static void test_real_list(void **state)
 {
+    if (getenv("MSFS_SMALL") != NULL)
+        skip();
     struct fixture *f = *state;
     struct buf text = BUF_INIT, local = BUF_INIT;
     if (!real_data("MedShapeNetDataset.txt", &text)) {
