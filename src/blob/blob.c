@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { AGAIN_MS = 100, AGAIN_WAIT_MS = 250 };
+
 static int copy_place(struct source_place *to, const struct source_place *from)
 {
     to->link = strdup(from->link);
@@ -65,6 +67,7 @@ int blob_open(struct blob_env *env, const struct blob_object *o, struct blob **o
     b->id = o->id;
     b->version = o->version;
     atomic_store(&b->refs, 1);
+    atomic_store(&b->ra_edge, UINT64_MAX);
     lock_init(&b->lock, LOCK_RANK_BLOB);
     int r = fill_blob(b, o);
     if (r == 0)
@@ -138,10 +141,28 @@ static void check(const struct blob *b)
 #ifndef NDEBUG
     assert(!atomic_load(&b->spent) || b->waiters == NULL);
     for (const struct blob_flight *f = b->fleet; f != NULL; f = f->next)
-        assert(f->blob == b && atomic_load(&f->refs) > 0);
+        assert(f->blob == b && atomic_load(&f->refs) >= 0);
 #else
     (void)b;
 #endif
+}
+
+void blob_note_failed(struct blob *b, const struct blob_waiter *w)
+{
+    if (!w->again)
+        b->failed = (struct blob_failed){w->off, w->off + w->len, clock_ms(), w->deadline};
+}
+
+/* Shortens the wait of a read that only asks again for what has failed this very moment. */
+static void share_deadline(struct blob *b, struct blob_waiter *w)
+{
+    const struct blob_failed *f = &b->failed;
+    int64_t now = clock_ms(), soon = now + AGAIN_WAIT_MS;
+    if (w->off < f->off || w->off >= f->end || now - f->when > AGAIN_MS)
+        return;
+    w->again = true;
+    w->deadline = f->deadline > soon ? f->deadline : soon;
+    b->failed.end = 0;
 }
 
 /* Puts a waiter on the list and starts what it lacks; or gives it back at once with the reason in
@@ -157,6 +178,7 @@ static bool park(struct blob *b, struct blob_waiter *w)
         w->err = 1;
     if (w->err == 1) {
         w->err = 0;
+        share_deadline(b, w);
         w->next = b->waiters;
         b->waiters = w;
         blob_plan(b, w->off, w->len);
@@ -189,10 +211,19 @@ static void read_parked(struct blob *b, uint64_t off, size_t len,
         blob_answer_all(b, w);
 }
 
+/* The error of a read that must not go to the network, or 0. */
+static int barred(const struct blob *b)
+{
+    if (b->env->o.conf->offline)
+        return -ENETUNREACH;
+    return blob_stopped(b->env, b->place.source) ? -EACCES : 0;
+}
+
 void blob_read(struct blob *b, uint64_t off, size_t len,
                void (*done)(void *arg, struct blob_answer a), void *arg)
 {
     struct blob_env *env = b->env;
+    int r;
     atomic_fetch_add(&env->reads, 1);
     if (off >= b->version.size || len == 0) {
         done(arg, (struct blob_answer){0, NULL, 0});
@@ -204,11 +235,12 @@ void blob_read(struct blob *b, uint64_t off, size_t len,
         done(arg, (struct blob_answer){.err = -ESTALE});
     } else if (b->file != NULL && prove(b, off, len)) {
         atomic_fetch_add(&env->hits, 1);
+        if (off + len > atomic_load(&b->ra_edge) && barred(b) == 0 && !store_sick(env->o.store))
+            blob_read_on(b, off, len);
         answer_mapped(b, off, len, done, arg);
-    } else if (env->o.conf->offline) {
-        done(arg, (struct blob_answer){.err = -ENETUNREACH});
-    } else if (blob_stopped(env, b->place.source)) {
-        done(arg, (struct blob_answer){.err = -EACCES});
+    } else if ((r = barred(b)) != 0) {
+        blob_report_barred(env, b->id, b->url, b->place.source, r);
+        done(arg, (struct blob_answer){.err = r});
     } else {
         read_parked(b, off, len, done, arg);
     }
@@ -247,6 +279,8 @@ struct blob_waiter *blob_take(struct blob *b, uint64_t first, uint64_t end, int 
             continue;
         }
         w->err = whole ? 0 : err;
+        if (!whole)
+            blob_note_failed(b, w);
         *at = w->next;
         w->next = taken;
         taken = w;

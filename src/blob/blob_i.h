@@ -1,10 +1,13 @@
-/* Private to the blob_*.c files: blobs, waiters, flights, and their locks.
+/* Private to the files of blob.h: blobs, waiters, flights, and their locks. What holds while
+ * blob->lock is free:
  *
- * Invariants under blob->lock (blob_check() asserts them in debug builds):
- *   a waiter on the list lacks at least one piece, and each piece that it lacks is covered by a
- * flight on the list; a flight on the list holds a reference of its blob and at least one of its
- * own; a spent blob has no waiter. A flight's `refs` counts its transfer and its pieces on the way
- * to the disk; who drops the last one ends it. */
+ * - a waiter on the list lacks at least one piece, and each piece that it lacks is covered by a
+ * flight;
+ * - a flight on the list holds a reference of its blob; with none of its own it is about to end;
+ * - a spent blob has no waiter.
+ *
+ * A flight's `refs` counts its transfer and its pieces on the way to the disk; who drops the last
+ * one ends it. */
 #ifndef BLOB_BLOB_I_H
 #define BLOB_BLOB_I_H
 
@@ -46,9 +49,18 @@ struct blob_waiter {
     uint64_t off;
     size_t len;
     int64_t deadline; /* clock_ms() */
+    bool again;       /* the kernel's second question of one read(2), see struct blob_failed */
     int err;
     void (*done)(void *arg, struct blob_answer a);
     void *arg;
+};
+
+/* The read that failed last. When the kernel's read-ahead fails, it asks at once again for the one
+ * page that somebody wants: that question is sent, but it shares the first one's deadline, so that
+ * no read(2) waits for twice retry_for. */
+struct blob_failed {
+    uint64_t off, end;
+    int64_t when, deadline; /* clock_ms() */
 };
 
 struct blob_flight {
@@ -66,6 +78,7 @@ struct blob_flight {
     bool judged; /* the header passed */
     /* Shared. */
     atomic_bool whole; /* the server sends all from byte 0 */
+    bool dropped;      /* cancelled, since nobody waits: covers nothing; protected by blob->lock */
     atomic_int queued; /* pieces on their way to the disk */
     atomic_bool paused;
     atomic_int write_err;
@@ -91,9 +104,11 @@ struct blob {
     struct lock lock;
     struct blob_waiter *waiters; /* protected by lock */
     struct blob_flight *fleet;   /* protected by lock */
+    struct blob_failed failed;   /* protected by lock */
     uint64_t ra_next,
         ra_front; /* read-ahead: where a sequential reader goes on; end of what was asked; lock */
     uint64_t ra_window;
+    atomic_ullong ra_edge;    /* a sequential read past it is to ask for more */
     struct blob *active_next; /* protected by env->lock */
     bool active;
 };
@@ -105,6 +120,13 @@ int blob_request(const struct blob *b, uint64_t first, uint64_t len, struct buf 
 /* Starts what is missing for the read [off, off+len) and its read-ahead; b->lock is held. */
 void blob_plan(struct blob *b, uint64_t off, size_t len);
 
+/* A read that lacks nothing has passed ra_edge: where it is a sequential one, asks for what comes
+ * next. */
+void blob_read_on(struct blob *b, uint64_t off, size_t len);
+
+/* Cancels the flights that nobody waits for, so that the next reader asks anew; b->lock is held. */
+void blob_drop_idle(struct blob *b);
+
 /* True where all pieces of the range are PRESENT. */
 bool blob_has(const struct blob *b, uint64_t off, size_t len);
 
@@ -112,6 +134,9 @@ bool blob_has(const struct blob *b, uint64_t off, size_t len);
  * 0 (they get it); b->lock is held. The caller drops the lock and hands the list to
  * blob_answer_all(). */
 struct blob_waiter *blob_take(struct blob *b, uint64_t first, uint64_t end, int err);
+
+/* Notes that a waiter fails; b->lock is held. */
+void blob_note_failed(struct blob *b, const struct blob_waiter *w);
 
 /* Answers and frees waiters; no lock held. */
 void blob_answer_all(struct blob *b, struct blob_waiter *list);
@@ -128,6 +153,11 @@ bool blob_stopped(struct blob_env *env, const char *source);
 /* Tells the environment's owner of a failure; a 401 stops the source. No lock held. */
 void blob_report(struct blob_env *env, uint64_t id, const char *url, const char *source, int err,
                  const struct http_resp *resp);
+
+/* The same where nothing was sent: `err` is -ENETUNREACH (offline) or -EACCES (the source is
+ * stopped). */
+void blob_report_barred(struct blob_env *env, uint64_t id, const char *url, const char *source,
+                        int err);
 
 /* True where a failed transfer is worth another try. */
 bool blob_worth(int err, const struct http_resp *resp);

@@ -4,6 +4,7 @@
 #include "net/retry.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,10 @@ static bool expire(struct blob *b, int64_t now, bool ending)
         w->next = late;
         late = w;
         w->err = ending ? -ECANCELED : w->err != 0 ? w->err : -ETIMEDOUT;
+        blob_note_failed(b, w);
     }
+    if (late != NULL)
+        blob_drop_idle(b);
     bool more = b->waiters != NULL;
     lock_drop(&b->lock);
     struct http_resp none = {.status = 0, .why = "no answer in time"};
@@ -181,4 +185,15 @@ void blob_report(struct blob_env *env, uint64_t id, const char *url, const char 
         .id = id, .url = url, .status = resp->status, .err = err, .why = resp->why};
     atomic_fetch_add(&env->failed, 1);
     env->o.failed(env->o.arg, &f);
+}
+
+void blob_report_barred(struct blob_env *env, uint64_t id, const char *url, const char *source,
+                        int err)
+{
+    struct http_resp none = {.status = 0};
+    (void)snprintf(none.why, sizeof(none.why), "%s",
+                   err == -ENETUNREACH ? "offline, and not in the cache"
+                                       : "the source answered 401 before: it is not asked until a "
+                                         "refresh or a new mount");
+    blob_report(env, id, url, source, err, &none);
 }

@@ -235,7 +235,7 @@ static int flight_start(struct blob *b, uint32_t first, uint32_t end)
 static bool covered(const struct blob *b, uint32_t piece)
 {
     for (const struct blob_flight *f = b->fleet; f != NULL; f = f->next)
-        if (atomic_load(&f->whole) || (piece >= f->first && piece < f->end))
+        if (!f->dropped && (atomic_load(&f->whole) || (piece >= f->first && piece < f->end)))
             return true;
     return false;
 }
@@ -258,13 +258,19 @@ static void start_missing(struct blob *b, uint64_t off, uint64_t end)
     }
 }
 
+/* True where a read goes on from those before: they may have come in another order, and those that
+ * found their bytes there were not noted. */
+static bool is_sequential(const struct blob *b, uint64_t off)
+{
+    const uint64_t slack = 1 << 20;
+    uint64_t front = b->ra_front > b->ra_next ? b->ra_front : b->ra_next;
+    return off + slack >= b->ra_next && off <= front + slack && (b->ra_next > 0 || off == 0);
+}
+
 /* Moves the read-ahead window; returns the end of what is to be asked for now. */
 static uint64_t window_end(struct blob *b, uint64_t off, uint64_t end)
 {
-    const uint64_t slack = 1 << 20;
-    bool sequential =
-        off + slack >= b->ra_next && off <= b->ra_next + slack && (b->ra_next > 0 || off == 0);
-    if (!sequential || b->ra_next == 0) {
+    if (!is_sequential(b, off) || b->ra_next == 0) {
         b->ra_window = 0;
         b->ra_next = b->ra_front = end;
         return end;
@@ -293,9 +299,42 @@ void blob_plan(struct blob *b, uint64_t off, size_t len)
         return;
     }
     uint64_t end = window_end(b, off, off + len);
+    bool more = b->ra_window != 0 && b->ra_front < b->version.size;
+    atomic_store(&b->ra_edge, more ? b->ra_front - b->ra_window / 2 : UINT64_MAX);
     if (end > off + len)
         atomic_fetch_add(&b->env->readahead, end - off - len);
     start_missing(b, off, end);
+}
+
+void blob_read_on(struct blob *b, uint64_t off, size_t len)
+{
+    lock_take(&b->lock);
+    if (is_sequential(b, off) && !atomic_load(&b->spent))
+        blob_plan(b, off, len);
+    lock_drop(&b->lock);
+}
+
+/* True where somebody lacks bytes that the flight is to bring. */
+static bool awaited(const struct blob *b, const struct blob_flight *f)
+{
+    uint64_t first = (uint64_t)f->first * STORE_PIECE, end = (uint64_t)f->end * STORE_PIECE;
+    bool whole = atomic_load(&f->whole);
+    for (const struct blob_waiter *w = b->waiters; w != NULL; w = w->next)
+        if ((whole || (w->off < end && w->off + w->len > first)) && !blob_has(b, w->off, w->len))
+            return true;
+    return false;
+}
+
+void blob_drop_idle(struct blob *b)
+{
+    for (struct blob_flight *f = b->fleet; f != NULL; f = f->next) {
+        struct blob_flight *self = f;
+        if (f->dropped || awaited(b, f))
+            continue;
+        f->dropped = true;
+        (void)atomic_compare_exchange_strong(&b->whole, &self, NULL);
+        http_cancel(b->env->o.http, atomic_load(&f->request));
+    }
 }
 
 static void leave_fleet(struct blob_flight *f)
@@ -411,9 +450,10 @@ static void flight_finish(struct blob_flight *f)
         end = b->version.size;
         f->first = 0;
         f->end = store_pieces(b->file);
-        atomic_store(&b->whole, NULL);
+        struct blob_flight *self = f;
+        (void)atomic_compare_exchange_strong(&b->whole, &self, NULL);
     }
-    bool failed = f->err != 0 && f->err != -EALREADY;
+    bool failed = f->err != 0 && f->err != -EALREADY && !f->dropped;
     if (write_err == 0 && failed && try_again(f, first, end)) {
         lock_drop(&b->lock);
         return;

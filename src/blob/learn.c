@@ -165,6 +165,8 @@ static int learn_fill(struct learn *l, const struct blob_object *o)
 static void learn_refused(struct pool_job *job)
 {
     struct learn *l = (struct learn *)(void *)((char *)job - offsetof(struct learn, ended));
+    if (l->err == -ENETUNREACH || l->err == -EACCES)
+        blob_report_barred(l->env, l->id, l->url, l->source, l->err);
     l->done(l->arg, l->err, &(struct blob_version){.size = SOURCE_UNKNOWN, .mtime = -1});
     learn_free(l);
 }

@@ -266,7 +266,7 @@ static void delete_blocks(struct db_txn *t, const struct hash_id *id)
 
 void store_index_delete(struct db_txn *t, const struct hash_id *id, uint64_t use)
 {
-    struct store_row row;
+    struct store_row row = {.use = use};
     int found = store_index_row(t, id, &row);
     if (found < 0 && t->err == 0)
         t->err = found;

@@ -5,8 +5,7 @@
 #include "base/log.h"
 
 enum {
-    BATCH_MS = 50,    /* between two writes of rows */
-    URGENT_MS = 20,   /* the same when the cache is too large */
+    ROUND_MS = 10,    /* between two rounds: what kill -9 may cost */
     SYNC_MS = 5000,   /* from a row to the disk */
     SWEEP_MS = 50,    /* between two folders of the sweep */
     INDEX_MS = 30000, /* between two attempts at an index */
@@ -21,10 +20,8 @@ static int64_t sooner(int64_t a, int64_t b)
 static int64_t due(const struct store *s)
 {
     int64_t at = sooner(sooner(s->sync_due, s->sweep_due), s->index_due);
-    if (s->queued > 0)
-        at = sooner(at, s->last_round + BATCH_MS);
-    if (s->urgent)
-        at = sooner(at, s->last_round + URGENT_MS);
+    if (s->queued > 0 || s->urgent)
+        at = sooner(at, s->last_round + ROUND_MS);
     if (s->closing || s->flush_wanted > s->flush_done)
         at = 0;
     return at;
