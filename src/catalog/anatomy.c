@@ -111,11 +111,15 @@ int anatomy_load(const char *text, size_t len, struct anatomy **out)
         slots *= 2;
     int r = a == NULL ? -ENOMEM : lines > UINT16_MAX ? -EBADMSG : 0;
     if (r == 0) {
-        a->text = strndup(text, len);
+        a->text = calloc(len + 1, 1);
         a->rows = calloc(lines, sizeof(a->rows[0]));
         a->slots = calloc(slots, sizeof(a->slots[0]));
         a->mask = slots - 1;
-        r = a->text == NULL || a->rows == NULL || a->slots == NULL ? -ENOMEM : add_lines(a);
+        r = a->text == NULL || a->rows == NULL || a->slots == NULL ? -ENOMEM : 0;
+    }
+    if (r == 0) {
+        memcpy(a->text, text, len);
+        r = add_lines(a);
     }
     if (r != 0) {
         anatomy_free(a);

@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Chunks a transaction: LMDB holds in memory what a transaction writes. */
+enum { HEAP_BATCH = 128 };
+
 static void flush_chunk(struct ingest *g, uint64_t number)
 {
     struct db_key k = catalog_id_key(number);
     db_append(&g->txn, CATALOG_HEAP, k.data, k.len, g->heap.data, g->heap.len);
     buf_clear(&g->heap);
-    (void)ingest_batch(g, false);
+    (void)ingest_batch(g, (number + 1) % HEAP_BATCH == 0);
 }
 
 uint64_t ingest_heap_add(struct ingest *g, const void *data, size_t len)
@@ -200,7 +203,8 @@ static void class_rows(struct ingest *g)
 static void root_texts(struct ingest *g, struct buf *text)
 {
     size_t count = registry_count(g->o.registry), shown = 0;
-    const struct dataset **all = calloc(count, sizeof(all[0]));
+    const struct dataset **all =
+        calloc(count, sizeof(all[0])); // NOLINT(bugprone-sizeof-expression)
     for (size_t i = 0; all != NULL && i < count; i++)
         if (g->datasets[i].folder != 0)
             all[shown++] = registry_at(g->o.registry, i);

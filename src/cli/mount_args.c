@@ -7,7 +7,7 @@ static size_t option_len(const char *text)
 {
     size_t n = 0;
     while (text[n] != '\0' && text[n] != ',')
-        n += text[n] == '\\' && text[n + 1] != '\0' ? 2 : 1;
+        n += text[n] == '\\' && text[n + 1] == ',' ? 2 : 1;
     return n;
 }
 

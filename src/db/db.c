@@ -159,6 +159,8 @@ static uint64_t used_bytes(const struct db *db)
 
 static int file_stat(struct db *db, struct stat *st, int *fd)
 {
+    *st = (struct stat){.st_size = 0};
+    *fd = -1;
     int rc = mdb_env_get_fd(db->env, fd);
     if (rc != 0)
         return code_of(rc);
