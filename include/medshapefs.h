@@ -48,6 +48,8 @@ struct medshapefs_attr {
     bool known;    /* false: the size is not known yet (0 stands there); only medshapefs_getattr()
                       learns it */
     bool fleeting; /* made when asked for: not to be remembered by the kernel */
+    uint64_t edition; /* 0, or the inode by which to read this very text of a name that means
+                         another text a second later: each lookup has to be asked */
 };
 
 /* Finds a name in a folder; -ENOENT, -ENOTDIR. Never waits for the network. */

@@ -21,6 +21,7 @@ enum {
     OBJECT_SLOTS = 1024,
     ERRORS_KEPT = 100,
     STATE_FILES = 3,
+    STATE_KEPT = 4,
     STALE_MAX = 4096,
 };
 
@@ -50,7 +51,7 @@ struct objects {
     struct learner *learners;
     uint64_t stale[STALE_MAX]; /* nodes whose inode in the kernel stands for old content */
     size_t stale_count;
-    uint64_t last_parent, last_learnt; /* of the getattr before: is somebody walking a folder? */
+    uint64_t last_learnt; /* by the getattr before: is somebody walking a folder? 0: none yet */
     bool walk_told;
 };
 
@@ -60,12 +61,20 @@ struct failure {
     int status, err;
 };
 
-/* One of .medshapefs/: made when asked for, at most once a second. */
-struct state_file {
+/* One text of a file of .medshapefs/. */
+struct state_text {
     char *text;
     size_t len;
-    int64_t made; /* clock_ms(), 0: never */
     int64_t mtime;
+    unsigned edition; /* 1 to 255, over and over; 0: none */
+};
+
+/* One of .medshapefs/: made when asked for, at most once a second. The texts before are kept for
+ * those who began to read them. */
+struct state_file {
+    struct state_text kept[STATE_KEPT];
+    size_t newest;
+    int64_t made; /* clock_ms(), 0: never */
 };
 
 struct medshapefs {
@@ -82,8 +91,9 @@ struct medshapefs {
     struct blob_env *env;
     struct objects objects;
     struct lock search_lock;
-    struct search *search; /* SEARCH_MAX of them; protected by search_lock */
-    uint64_t search_clock; /* protected by search_lock */
+    struct search *search;  /* SEARCH_MAX of them; protected by search_lock */
+    uint64_t search_clock;  /* protected by search_lock */
+    int64_t search_changed; /* when `ls search/` became another; protected by search_lock */
     struct lock state_lock;
     struct failure *failures; /* ring of ERRORS_KEPT; protected by state_lock */
     size_t failure_next, failure_count;
@@ -149,7 +159,10 @@ uint64_t search_lookup(struct medshapefs *m, const char *query);
 /* The query of a search folder's inode: a text that the caller frees, or NULL (-ESTALE). */
 char *search_query(struct medshapefs *m, uint64_t ino);
 /* Notes that the folder was read and had a match. */
-void search_was_read(struct medshapefs *m, uint64_t ino);
+void search_was_read(struct medshapefs *m, uint64_t ino, int64_t refreshed);
+/* When the listing became another, in seconds; it grows with each change, and is later than
+ * `refreshed` then, so that the kernel sees that its copy is old. 0: never. */
+int64_t search_changed(struct medshapefs *m);
 /* Calls `row` for each search folder listed, in order of inode, after `after`, until it returns
  * false. */
 void search_list(struct medshapefs *m, uint64_t after,
@@ -225,10 +238,11 @@ void object_replaced(struct medshapefs *m, uint64_t id);
 
 /* ---- state.c ---- */
 
-/* Attributes of a file of .medshapefs/ (made anew when older than a second). */
-void state_attr(struct medshapefs *m, uint64_t id, struct medshapefs_attr *out);
-/* Reads from the text that the last state_attr() made. */
-void state_read(struct medshapefs *m, uint64_t id, uint64_t off, size_t len,
+/* Attributes of a file of .medshapefs/ by its inode (made anew when older than a second) or by that
+ * of an edition. False: the edition is not kept any more. */
+bool state_attr(struct medshapefs *m, uint64_t ino, struct medshapefs_attr *out);
+/* Reads from an edition, or from the text that the last state_attr() made; -ESTALE. */
+void state_read(struct medshapefs *m, uint64_t ino, uint64_t off, size_t len,
                 void (*done)(void *arg, struct medshapefs_data data), void *arg);
 /* The file's id and name by position, or 0 at the end. */
 uint64_t state_file_at(size_t i, const char **name);

@@ -43,6 +43,23 @@ static int rank_row(void *arg, uint64_t id)
     return 0;
 }
 
+/* STEM~DATASET.stl, and a number where there are several; cut so that it is a name. */
+static void made_name(const struct node *n, const char *dataset, unsigned number, struct buf *out)
+{
+    const char *dot = memrchr(n->name.s, '.', n->name.len);
+    size_t stem = dot != NULL ? (size_t)(dot - n->name.s) : n->name.len;
+    char tail[128];
+    int len = snprintf(tail, sizeof(tail), "~%.64s", dataset);
+    if (number > 1)
+        len += snprintf(tail + len, sizeof(tail) - (size_t)len, "~%u", number);
+    size_t suffix = n->name.len - stem;
+    if (suffix + (size_t)len < STR_NAME_MAX && stem + suffix + (size_t)len > STR_NAME_MAX)
+        stem = STR_NAME_MAX - suffix - (size_t)len;
+    buf_add(out, n->name.s, stem);
+    buf_add(out, tail, (size_t)len);
+    buf_add(out, dot != NULL ? dot : "", suffix);
+}
+
 void folder_name(const struct folder *f, uint64_t id, const struct node *n, struct buf *out)
 {
     struct rank r = {.folder = f, .id = id, .dataset = n->dataset};
@@ -52,18 +69,18 @@ void folder_name(const struct folder *f, uint64_t id, const struct node *n, stru
         buf_add(out, n->name.s, n->name.len);
         return;
     }
-    const char *dot = memrchr(n->name.s, '.', n->name.len);
-    size_t stem = dot != NULL ? (size_t)(dot - n->name.s) : n->name.len;
-    char tail[128];
-    int len = snprintf(tail, sizeof(tail), "~%.64s", d->id);
-    if (r.before > 0)
-        len += snprintf(tail + len, sizeof(tail) - (size_t)len, "~%u", r.before + 1);
-    size_t suffix = n->name.len - stem;
-    if (suffix + (size_t)len < STR_NAME_MAX && stem + suffix + (size_t)len > STR_NAME_MAX)
-        stem = STR_NAME_MAX - suffix - (size_t)len;
-    buf_add(out, n->name.s, stem);
-    buf_add(out, tail, (size_t)len);
-    buf_add(out, dot != NULL ? dot : "", suffix);
+    /* Another shape may be called at its source what this one is made to be called. */
+    size_t start = out->len;
+    struct rank taken = {.folder = f, .id = id};
+    unsigned number = r.before + 1;
+    do {
+        out->len = start;
+        taken.others = 0;
+        made_name(n, d->id, number, out);
+        if (out->err == 0)
+            (void)catalog_named(f->txn, out->data + start, out->len - start, rank_row, &taken);
+        number += r.others + 1;
+    } while (taken.others > 0);
 }
 
 struct search_by_name {

@@ -98,7 +98,8 @@ static void compare(struct watch *w, const struct side_of *old, const struct sid
     if (old->node.kind == NODE_FILE && replaced(&old->node, &new->node)) {
         object_replaced(w->m, new->id);
         tell_name(w, new->catalog, &new->node);
-    } else if (old->node.size != new->node.size || old->node.mtime != new->node.mtime) {
+    } else if (old->node.kind == NODE_TEXT || old->node.size != new->node.size ||
+               old->node.mtime != new->node.mtime) {
         to->inode(to->arg, tree_ino(new->id));
     }
 }

@@ -1,5 +1,6 @@
 #include "dataset/dataset_i.h"
 
+#include "base/clock.h"
 #include "base/hash.h"
 
 #include <stdlib.h>
@@ -76,15 +77,6 @@ char *search_query(struct medshapefs *m, uint64_t ino)
     return query;
 }
 
-void search_was_read(struct medshapefs *m, uint64_t ino)
-{
-    lock_take(&m->search_lock);
-    struct search *s = find(m, ino);
-    if (s != NULL)
-        s->read = ++m->search_clock;
-    lock_drop(&m->search_lock);
-}
-
 /* The clock of the oldest of the last SEARCH_LISTED that were read. search_lock is held. */
 static uint64_t listed_since(const struct medshapefs *m)
 {
@@ -102,6 +94,33 @@ static uint64_t listed_since(const struct medshapefs *m)
         if (last[k] < since)
             since = last[k];
     return since > 0 ? since : 1;
+}
+
+static void note_change(struct medshapefs *m, int64_t after)
+{
+    int64_t now = clock_wall();
+    int64_t least = (after > m->search_changed ? after : m->search_changed) + 1;
+    m->search_changed = now > least ? now : least;
+}
+
+void search_was_read(struct medshapefs *m, uint64_t ino, int64_t refreshed)
+{
+    lock_take(&m->search_lock);
+    struct search *s = find(m, ino);
+    if (s != NULL) {
+        if (s->read == 0 || s->read < listed_since(m))
+            note_change(m, refreshed);
+        s->read = ++m->search_clock;
+    }
+    lock_drop(&m->search_lock);
+}
+
+int64_t search_changed(struct medshapefs *m)
+{
+    lock_take(&m->search_lock);
+    int64_t at = m->search_changed;
+    lock_drop(&m->search_lock);
+    return at;
 }
 
 /* The listed search with the lowest inode above `after`: its inode and a copy of its query. */

@@ -123,52 +123,98 @@ static void start_learner(struct learner *l, bool background)
     spec_free(&s);
 }
 
+/* A look along a folder at files whose size is not known. */
 struct ahead {
     struct medshapefs *m;
     struct shelf *shelf;
     struct db_txn *txn;
-    unsigned left;
+    unsigned left; /* nodes that may still be looked at */
+    uint64_t until;
+    bool reached;
+    uint16_t anatomy; /* CATALOG_NONE: of any class */
     uint64_t id[64];
     unsigned count;
 };
+
+enum { GAP = 256 }; /* files of known size that a walk may have passed since the last one learnt */
+
+static bool is_unknown(const struct ahead *a, uint64_t id, struct node *n)
+{
+    struct blob_version v;
+    uint32_t generation;
+    return catalog_node(a->txn, id, n) && n->kind == NODE_FILE &&
+           !object_version(a->m, a->shelf->catalog, a->txn, id, n, &v, &generation);
+}
+
+static int between_row(void *arg, uint64_t id)
+{
+    struct ahead *a = arg;
+    struct node n;
+    a->reached = id == a->until;
+    return id >= a->until || a->left-- == 0 || is_unknown(a, id, &n);
+}
+
+/* True where whoever walks the folder comes to `id` next after `last`: all between them is known.
+ */
+static bool follows(struct ahead *a, uint64_t folder, uint64_t last, uint64_t id)
+{
+    a->until = id;
+    a->left = GAP;
+    a->reached = false;
+    (void)catalog_children(a->txn, folder, last, between_row, a);
+    return a->reached;
+}
 
 static int ahead_row(void *arg, uint64_t id)
 {
     struct ahead *a = arg;
     struct node n;
-    struct blob_version v;
-    uint32_t generation;
     if (a->left-- == 0)
         return 1;
-    if (catalog_node(a->txn, id, &n) && n.kind == NODE_FILE &&
-        !object_version(a->m, a->shelf->catalog, a->txn, id, &n, &v, &generation))
+    if (is_unknown(a, id, &n) && (a->anatomy == CATALOG_NONE || n.anatomy == a->anatomy))
         a->id[a->count++] = id;
     return 0;
+}
+
+/* Finds what a walk that stood at `last` and stands at `id` comes to next. The kernel does not tell
+ * which folder is being walked, a dataset's or a class's: where it may be either, only what is in
+ * both. False: it is no walk. */
+static bool find_ahead(struct ahead *a, uint64_t last, uint64_t id)
+{
+    struct node n, before;
+    if (!catalog_node(a->txn, id, &n) || !catalog_node(a->txn, last, &before))
+        return false;
+    uint64_t class = n.anatomy != CATALOG_NONE && n.anatomy == before.anatomy
+                         ? a->shelf->catalog->classes[n.anatomy].folder
+                         : 0;
+    bool in_class = class != 0 && follows(a, class, last, id);
+    bool in_parent = n.parent == before.parent && follows(a, n.parent, last, id);
+    a->anatomy = in_class ? n.anatomy : CATALOG_NONE;
+    a->left = a->m->conf->network.connections;
+    if (in_class || in_parent)
+        (void)catalog_children(a->txn, in_parent ? n.parent : class, id, ahead_row, a);
+    return in_class || in_parent;
 }
 
 /* Somebody stats file after file of a folder: the next ones are asked for ahead, `connections` at a
  * time. */
 static void learn_ahead(struct medshapefs *m, uint64_t id)
 {
-    struct ahead a = {.m = m, .left = m->conf->network.connections};
-    struct node n;
-    a.shelf = shelf_take(m);
+    struct ahead a = {.m = m, .shelf = shelf_take(m)};
     struct db_txn t = catalog_begin(a.shelf->catalog);
-    a.txn = &t;
-    bool found = catalog_node(&t, id, &n);
     struct objects *o = &m->objects;
+    a.txn = &t;
     lock_take(&o->lock);
-    bool walking =
-        found && o->last_parent == n.parent && id > o->last_learnt && id - o->last_learnt < 256;
-    bool tell = walking && !o->walk_told;
-    o->walk_told = o->walk_told || tell;
-    o->last_parent = found ? n.parent : 0;
+    uint64_t last = o->last_learnt;
     o->last_learnt = id;
     lock_drop(&o->lock);
-    if (walking)
-        (void)catalog_children(&t, n.parent, id, ahead_row, &a);
+    bool walking = last != 0 && find_ahead(&a, last, id);
     db_abort(&t);
     shelf_put(&a.shelf);
+    lock_take(&o->lock);
+    bool tell = walking && !o->walk_told;
+    o->walk_told = o->walk_told || tell;
+    lock_drop(&o->lock);
     if (tell)
         log_info("sizes are asked for one by one: the source tells none in bulk, so each file that "
                  "is looked at costs a "

@@ -41,50 +41,67 @@ static void make(struct medshapefs *m, uint64_t id, struct state_file *f)
         memset(text.data + text.len, '\n', pad);
         text.len += pad;
     }
-    size_t len = text.len;
-    char *made = buf_take(&text);
-    if (made == NULL)
+    struct state_text made = {.len = text.len, .mtime = clock_wall()};
+    made.text = buf_take(&text);
+    if (made.text == NULL)
         return;
     lock_take(&m->state_lock);
-    char *old = f->text;
-    f->text = made;
-    f->len = len;
+    made.edition = f->kept[f->newest].edition % 255 + 1;
+    f->newest = (f->newest + 1) % STATE_KEPT;
+    char *old = f->kept[f->newest].text;
+    f->kept[f->newest] = made;
     f->made = clock_ms();
-    f->mtime = clock_wall();
     lock_drop(&m->state_lock);
     free(old);
 }
 
-void state_attr(struct medshapefs *m, uint64_t id, struct medshapefs_attr *out)
+/* The text of an inode, or NULL. state_lock is held. */
+static const struct state_text *text_of(const struct medshapefs *m, uint64_t ino)
 {
-    struct state_file *f = &m->state[id - NODE_STATUS];
-    if (!fresh(m, f))
-        make(m, id, f);
-    lock_take(&m->state_lock);
-    *out = (struct medshapefs_attr){.ino = tree_ino(id),
-                                    .mode = S_IFREG | 0444,
-                                    .nlink = 1,
-                                    .size = f->len,
-                                    .mtime = f->mtime,
-                                    .known = true,
-                                    .fleeting = true};
-    lock_drop(&m->state_lock);
+    const struct state_file *f = &m->state[tree_id(ino) - NODE_STATUS];
+    unsigned edition = ino & 0xFF;
+    for (size_t i = 0; edition != 0 && i < STATE_KEPT; i++)
+        if (f->kept[i].edition == edition)
+            return &f->kept[i];
+    return edition == 0 && f->kept[f->newest].edition != 0 ? &f->kept[f->newest] : NULL;
 }
 
-void state_read(struct medshapefs *m, uint64_t id, uint64_t off, size_t len,
+bool state_attr(struct medshapefs *m, uint64_t ino, struct medshapefs_attr *out)
+{
+    uint64_t id = tree_id(ino);
+    struct state_file *f = &m->state[id - NODE_STATUS];
+    if (ino == tree_ino(id) && !fresh(m, f))
+        make(m, id, f);
+    lock_take(&m->state_lock);
+    const struct state_text *t = text_of(m, ino);
+    if (t != NULL)
+        *out = (struct medshapefs_attr){.ino = tree_ino(id),
+                                        .mode = S_IFREG | 0444,
+                                        .nlink = 1,
+                                        .size = t->len,
+                                        .mtime = t->mtime,
+                                        .known = true,
+                                        .fleeting = true,
+                                        .edition = tree_ino(id) + t->edition};
+    lock_drop(&m->state_lock);
+    return t != NULL;
+}
+
+void state_read(struct medshapefs *m, uint64_t ino, uint64_t off, size_t len,
                 void (*done)(void *arg, struct medshapefs_data data), void *arg)
 {
-    const struct state_file *f = &m->state[id - NODE_STATUS];
     char *copy = malloc(len);
     size_t n = 0;
     lock_take(&m->state_lock);
-    if (copy != NULL && off < f->len) {
-        n = f->len - (size_t)off < len ? f->len - (size_t)off : len;
-        memcpy(copy, f->text + off, n);
+    const struct state_text *t = text_of(m, ino);
+    int err = t == NULL ? -ESTALE : copy == NULL ? -ENOMEM : 0;
+    if (err == 0 && off < t->len) {
+        n = t->len - (size_t)off < len ? t->len - (size_t)off : len;
+        memcpy(copy, t->text + off, n);
     }
     lock_drop(&m->state_lock);
     struct iovec span = {copy, n};
-    done(arg, (struct medshapefs_data){copy == NULL ? -ENOMEM : 0, &span, 1});
+    done(arg, (struct medshapefs_data){err, &span, 1});
     free(copy);
 }
 
@@ -104,6 +121,7 @@ void state_failure(struct medshapefs *m, const struct failure *f)
 void state_free(struct medshapefs *m)
 {
     for (size_t i = 0; i < STATE_FILES; i++)
-        free(m->state[i].text);
+        for (size_t k = 0; k < STATE_KEPT; k++)
+            free(m->state[i].kept[k].text);
     free(m->failures);
 }

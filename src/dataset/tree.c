@@ -61,6 +61,11 @@ void tree_attr(struct medshapefs *m, const struct catalog *c, struct db_txn *t, 
                                     .size = n->size,
                                     .mtime = n->mtime,
                                     .known = true};
+    if (id == NODE_SEARCH) {
+        int64_t changed = search_changed(m);
+        out->mtime = changed > n->mtime ? changed : n->mtime;
+        out->fleeting = true;
+    }
     if (n->kind != NODE_FILE)
         return;
     struct blob_version v;
@@ -104,10 +109,8 @@ static bool hidden_lookup(struct medshapefs *m, uint64_t folder, const char *nam
             return true;
         }
     for (size_t i = 0; folder == NODE_STATE && (id = state_file_at(i, &file)) != 0; i++)
-        if (strcmp(name, file) == 0) {
-            state_attr(m, id, out);
-            return true;
-        }
+        if (strcmp(name, file) == 0)
+            return state_attr(m, tree_ino(id), out);
     return false;
 }
 
@@ -216,7 +219,7 @@ static bool special_attr(struct medshapefs *m, uint64_t ino, int64_t refreshed,
     } else if (id == NODE_STATE) {
         folder_attr(ino, m->started, out);
     } else if (id >= NODE_STATUS && id <= NODE_ERRORS) {
-        state_attr(m, id, out);
+        *err = state_attr(m, ino, out) ? 0 : -ESTALE;
     } else if (id >= NODE_MARKER && id < NODE_MARKER + MARKERS) {
         marker_attr((size_t)(id - NODE_MARKER), refreshed, out);
     } else {
@@ -322,8 +325,8 @@ static void list_state(struct list *l)
     uint64_t id;
     for (size_t i = 0; (id = state_file_at(i, &name)) != 0; i++) {
         struct medshapefs_attr attr;
-        state_attr(l->m, id, &attr);
-        if (id > l->after && !l->emit(l->arg, name, &attr, tree_ino(id)))
+        if (id > l->after && state_attr(l->m, tree_ino(id), &attr) &&
+            !l->emit(l->arg, name, &attr, tree_ino(id)))
             return;
     }
 }
@@ -363,7 +366,7 @@ int medshapefs_readdir(struct medshapefs *m, uint64_t folder, uint64_t cookie,
     if (id == UINT64_MAX) {
         r = with_search(m, s->catalog, &t, folder, list_search, &l);
         if (r == 0 && l.any)
-            search_was_read(m, folder);
+            search_was_read(m, folder, s->catalog->info.refreshed);
     } else if (id == NODE_SEARCH) {
         struct search_row x = {&l, s->catalog->info.refreshed};
         search_list(m, cookie, emit_search, &x);
@@ -428,7 +431,7 @@ void medshapefs_read(struct medshapefs *m, uint64_t ino, uint64_t off, size_t le
 {
     uint64_t id = tree_id(ino);
     if (id >= NODE_STATUS && id <= NODE_ERRORS) {
-        state_read(m, id, off, len, done, arg);
+        state_read(m, ino, off, len, done, arg);
         return;
     }
     if (id >= NODE_MARKER && id < NODE_MARKER + MARKERS) {

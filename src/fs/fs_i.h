@@ -62,8 +62,8 @@ void fs_ready(struct fs *fs);
  * any more. */
 bool fs_find_mount(const char *mountpoint, unsigned *major, unsigned *minor);
 
-/* Unmounts: at once where nobody is in it, else lazily. 0 or -errno. */
-int fs_unmount(const char *mountpoint);
+/* Unmounts: at once where nobody is in it, else lazily (*busy). 0 or -errno. */
+int fs_unmount(const char *mountpoint, bool *busy);
 
 /* Clears what a dead daemon left at the mount point. 0 or -errno with `e`. */
 int fs_clear_stale(const char *mountpoint, struct err *e);

@@ -138,14 +138,16 @@ static int run_fusermount(const char *mountpoint, const char *flags)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EBUSY;
 }
 
-int fs_unmount(const char *mountpoint)
+int fs_unmount(const char *mountpoint, bool *busy)
 {
-    if (geteuid() != 0)
-        return run_fusermount(mountpoint, "-uq") == 0 ? 0 : run_fusermount(mountpoint, "-uqz");
-    if (umount2(mountpoint, UMOUNT_NOFOLLOW) == 0 ||
-        umount2(mountpoint, UMOUNT_NOFOLLOW | MNT_DETACH) == 0)
+    bool root = geteuid() == 0;
+    *busy =
+        root ? umount2(mountpoint, UMOUNT_NOFOLLOW) != 0 : run_fusermount(mountpoint, "-uq") != 0;
+    if (!*busy)
         return 0;
-    return -errno;
+    if (!root)
+        return run_fusermount(mountpoint, "-uqz");
+    return umount2(mountpoint, UMOUNT_NOFOLLOW | MNT_DETACH) == 0 ? 0 : -errno;
 }
 
 /* True where nobody serves a mount any more. stat(2) does not tell: the kernel remembers
@@ -159,8 +161,9 @@ static bool is_dead(const char *mountpoint)
 int fs_clear_stale(const char *mountpoint, struct err *e)
 {
     unsigned major, minor;
+    bool busy;
     while (is_dead(mountpoint) && fs_find_mount(mountpoint, &major, &minor)) {
-        int r = fs_unmount(mountpoint);
+        int r = fs_unmount(mountpoint, &busy);
         if (r != 0)
             return err_set(e, r, "%s: a dead mount is in the way: %s (fusermount3 -uz %s)",
                            mountpoint, err_text(r), mountpoint);
@@ -189,7 +192,7 @@ int session_unmount(const char *mountpoint, struct err *e)
 {
     char path[PATH_MAX];
     unsigned major, minor;
-    bool dead = is_dead(mountpoint);
+    bool dead = is_dead(mountpoint), busy;
     if (realpath(mountpoint, path) == NULL) {
         if (!dead)
             return err_set(e, -errno, "%s: %s", mountpoint, err_text(errno));
@@ -200,11 +203,11 @@ int session_unmount(const char *mountpoint, struct err *e)
                        "%s: not mounted by medshapefs (medshapefs status lists what is)",
                        mountpoint);
     CLEANUP_CLOSE int fd = dead ? -1 : daemon_fd(path);
-    int r = fs_unmount(path);
+    int r = fs_unmount(path, &busy);
     if (r != 0)
         return err_set(e, r, "%s: %s (is the mount yours?)", mountpoint, err_text(r));
     struct pollfd p = {fd, POLLIN, 0};
-    if (fd >= 0)
+    if (fd >= 0 && !busy) /* a busy one serves on until its last user lets go */
         (void)poll(&p, 1, GONE_MS);
     return 0;
 }

@@ -60,9 +60,9 @@ static void fill_entry(const struct fs *fs, const struct medshapefs_attr *a,
                        struct fuse_entry_param *e)
 {
     memset(e, 0, sizeof(*e));
-    e->ino = a->ino;
+    e->ino = a->edition != 0 ? a->edition : a->ino;
     e->generation = a->generation;
-    e->entry_timeout = FS_FOREVER;
+    e->entry_timeout = a->edition != 0 ? 0.0 : FS_FOREVER;
     e->attr_timeout = attr_timeout(a);
     fs_stat(fs, a, &e->attr);
 }
@@ -90,6 +90,10 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct fs *fs = fs_of(req);
     struct medshapefs_attr a;
     struct fuse_entry_param e;
+    if (strlen(name) > STR_NAME_MAX) {
+        (void)fuse_reply_err(req, ENAMETOOLONG);
+        return;
+    }
     int r = medshapefs_lookup(fs->core, parent, name, &a);
     if (r == -ENOENT) {
         memset(&e, 0, sizeof(e));

@@ -171,11 +171,11 @@ static int serve(const struct conf *conf, const struct session_options *o, int *
         (void)err_set(e, r, "%s: the connection to the kernel broke: %s", o->mountpoint,
                       err_text(r));
     }
-    if (fs.session != NULL)
+    medshapefs_close(&fs.core); /* first: its threads may be replying still */
+    if (fs.session != NULL) {
         fuse_session_unmount(fs.session);
-    medshapefs_close(&fs.core);
-    if (fs.session != NULL)
         fuse_session_destroy(fs.session);
+    }
     return r;
 }
 

@@ -21,8 +21,8 @@ struct session_options {
  * first. There must be a catalogue. */
 int session_run(const struct conf *conf, const struct session_options *o, struct err *e);
 
-/* Unmounts and waits (at most 10 s) until the mount is gone: lazily where it is busy. -EINVAL: not
- * a mount of ours. */
+/* Unmounts and waits (at most 10 s) for the end of the daemon. A busy mount is detached, and not
+ * waited for: its daemon ends when the last user lets go. -EINVAL: not a mount of ours. */
 int session_unmount(const char *mountpoint, struct err *e);
 
 /* Calls `row` with each mount point of type fuse.medshapefs, unescaped, until it returns false. 0
