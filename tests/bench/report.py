@@ -1,0 +1,117 @@
+"""The result as a table, as JSON, and as a plot."""
+import html
+import math
+import statistics
+
+COLOURS = {"medshapefs": "#c0392b", "disk": "#555555", "curl": "#2471a3", "floorfs": "#888888", "httpdirfs": "#1e8449",
+           "rclone": "#b7950b"}
+
+
+def median(row, system):
+    values = row.values.get(system)
+    return statistics.median(values) if values else None
+
+
+def ratio(row, system, of=statistics.median):
+    """To the row's base in this run; None where either is missing."""
+    if not row.values.get(system) or not row.values.get(row.base):
+        return None
+    return of(row.values[system]) / of(row.values[row.base])
+
+
+def verdict(row):
+    """(target, whether it is reached or None) of a row that has a target."""
+    if row.limit is None:
+        return None
+    value = ratio(row, "medshapefs") if row.base else median(row, "medshapefs")
+    text = "<= %g x %s" % (row.limit, row.base) if row.base else "< %g %s" % (row.limit, row.unit)
+    if value is None:
+        return text, None
+    return text, value <= row.limit if row.base else value < row.limit
+
+
+def number(value):
+    return "%.3g" % value if value < 1000 else "%.0f" % value
+
+
+def cell(row, system):
+    values = row.values.get(system)
+    if not values:
+        return row.marks.get(system, "-")
+    spread = " [%s-%s]" % (number(min(values)), number(max(values))) if len(values) > 1 else ""
+    return "%s%s %s" % (number(statistics.median(values)), spread, row.unit)
+
+
+def systems_of(row, peers):
+    """Those with a result, and every peer where there is anything to compare with."""
+    order = ([row.base] if row.base else []) + ["medshapefs", *row.values, *row.marks] + (peers if row.base else [])
+    return list(dict.fromkeys(order))
+
+
+def table(rows, peers):
+    form = "%-38s %-11s %-26s %6s %6s  %s"
+    lines = [form % ("row", "system", "median [range]", "ratio", "best", "target"), "-" * 118]
+    for row in rows:
+        title = row.title
+        for system in systems_of(row, peers):
+            r, best, target = ratio(row, system), ratio(row, system, min), ""
+            if system == "medshapefs" and verdict(row):
+                text, reached = verdict(row)
+                target = "%s: %s" % (text, {True: "reached", False: "MISSED", None: "-"}[reached])
+            numbers = ["%.2f" % value if value else "" for value in (r, best)]
+            lines.append((form % (title, system, cell(row, system), *numbers, target)).rstrip())
+            title = ""
+    return "\n".join(lines + ["", "ratio: of medians, to the row's first system; best: of the fastest, steadier on a busy machine"])
+
+
+def as_json(rows, machine, notes):
+    out = []
+    for row in rows:
+        got = {s: {"median": median(row, s), "values": v, "ratio": ratio(row, s), "best": ratio(row, s, min)}
+               for s, v in row.values.items() if v}
+        target = verdict(row)
+        out.append({"row": row.key, "title": row.title, "unit": row.unit, "base": row.base, "systems": got, "late": row.marks,
+                    "limit": row.limit, "reached": target[1] if target else None})
+    return {"machine": machine, "notes": notes, "rows": out}
+
+
+def points(row):
+    """Ratios to the base, else to the target; {} where there is neither."""
+    if row.base:
+        found = {s: ratio(row, s) for s in row.values if ratio(row, s)}
+        return found if len(found) > 1 else {}
+    value = median(row, "medshapefs")
+    return {"medshapefs": value / row.limit} if row.limit and value else {}
+
+
+def plot(rows):
+    """Points on a logarithmic scale of ratios, one line a row; a bar is the target."""
+    shown = [(row, points(row)) for row in rows if points(row)]
+    every = [v for _, p in shown for v in p.values()] + [0.5, 2]
+    low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)))
+    left, width, step, top = 310, 620, 24, 60
+    height = top + step * len(shown) + 20
+
+    def x(value):
+        return left + width * (math.log10(value) - low) / (high - low)
+
+    out = ['<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">' % (
+        left + width + 30, height), '<rect width="100%" height="100%" fill="white"/>']
+    for i, (system, colour) in enumerate(COLOURS.items()):
+        out.append('<circle cx="%d" cy="16" r="5" fill="%s"/><text x="%d" y="20">%s</text>' % (
+            left + i * 100, colour, left + 8 + i * 100, system))
+    for power in range(low, high + 1):
+        out.append('<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="%s"/><text x="%.1f" y="%d" text-anchor="middle">%g</text>' % (
+            x(10 ** power), x(10 ** power), top - 12, height - 16, "#999" if power == 0 else "#ddd", x(10 ** power), top - 16,
+            10 ** power))
+    for i, (row, found) in enumerate(shown):
+        y = top + step * i + 8
+        against = row.base or "target %g %s" % (row.limit, row.unit)
+        out.append('<text x="%d" y="%d" text-anchor="end">%s<tspan fill="#888"> / %s</tspan></text>' % (
+            left - 10, y + 4, html.escape(row.title), html.escape(against)))
+        limit = (row.limit if row.base else 1) if row.limit else None
+        if limit:
+            out.append('<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#c0392b" stroke-width="2"/>' % (x(limit), x(limit), y - 9, y + 9))
+        for system, value in found.items():
+            out.append('<circle cx="%.1f" cy="%d" r="5" fill="%s" fill-opacity="0.85"/>' % (x(value), y, COLOURS.get(system, "#000")))
+    return "\n".join(out + ["</svg>", ""])
