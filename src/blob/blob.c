@@ -22,16 +22,27 @@ static int copy_place(struct source_place *to, const struct source_place *from)
     return ok ? 0 : -ENOMEM;
 }
 
-/* The cache's name of this version of the object: what it is, so that nothing in the cache is ever
+/* The cache's name of this version of an object: what it is, so that nothing in the cache is ever
  * invalidated. */
-static int content_id(const struct blob *b, struct hash_id *id)
+static int content_id(const char *source, const char *url, const struct blob_version *v,
+                      struct hash_id *id)
 {
-    uint64_t numbers[2] = {b->version.size,
-                           b->version.etag[0] != '\0' ? 0 : (uint64_t)b->version.mtime};
-    const void *parts[] = {b->place.source, b->url, b->version.etag, numbers};
-    const size_t lens[] = {strlen(b->place.source), strlen(b->url), strlen(b->version.etag),
-                           sizeof(numbers)};
+    uint64_t numbers[2] = {v->size, v->etag[0] != '\0' ? 0 : (uint64_t)v->mtime};
+    const void *parts[] = {source, url, v->etag, numbers};
+    const size_t lens[] = {strlen(source), strlen(url), strlen(v->etag), sizeof(numbers)};
     return hash_id(id, parts, lens, 4);
+}
+
+uint64_t blob_cached(struct blob_env *env, const struct blob_object *o)
+{
+    struct hash_id id;
+    struct buf url = BUF_INIT;
+    source_url(o->place, o->key, o->key_len, &url);
+    uint64_t held = 0;
+    if (env->o.store != NULL && content_id(o->place->source, buf_cstr(&url), &o->version, &id) == 0)
+        held = store_held(env->o.store, &id);
+    buf_free(&url);
+    return held;
 }
 
 static void free_blob(struct blob *b)
@@ -71,7 +82,7 @@ int blob_open(struct blob_env *env, const struct blob_object *o, struct blob **o
     lock_init(&b->lock, LOCK_RANK_BLOB);
     int r = fill_blob(b, o);
     if (r == 0)
-        r = content_id(b, &id);
+        r = content_id(b->place.source, b->url, &b->version, &id);
     if (r != 0) {
         free_blob(b);
         return r;

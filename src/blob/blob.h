@@ -80,6 +80,9 @@ void blob_env_unstop(struct blob_env *env);
 /* Opens a blob with one reference. Disk I/O, no network. 0 or -errno. */
 int blob_open(struct blob_env *env, const struct blob_object *o, struct blob **out);
 
+/* Bytes of the object's version that the cache holds. Any thread; reads the cache's index. */
+uint64_t blob_cached(struct blob_env *env, const struct blob_object *o);
+
 /* Takes and gives back a reference; the last one frees it. Any thread. */
 struct blob *blob_get(struct blob *b);
 /* Gives a reference back and empties *b; NULL inside is fine. */

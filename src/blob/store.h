@@ -95,6 +95,9 @@ struct store_stats {
     uint64_t evicted, damaged, write_errors; /* since the start */
 };
 
+/* Bytes of an object that are held, open or not. Any thread; reads the index. */
+uint64_t store_held(struct store *s, const struct hash_id *id);
+
 /* Counters. Any thread. */
 void store_stats(struct store *s, struct store_stats *out);
 

@@ -159,3 +159,21 @@ void store_object_release(struct store_object *o, bool had_row, uint64_t row_hel
     lock_drop(&s->lock);
     store_object_unref(o);
 }
+
+uint64_t store_held(struct store *s, const struct hash_id *id)
+{
+    struct store_row row = {.held = 0};
+    lock_take(&s->lock);
+    const struct store_object *o = store_object_find(s, id);
+    bool open = o != NULL && !o->evicted;
+    uint64_t held = open ? o->held : 0;
+    lock_drop(&s->lock);
+    struct store_index *ix = open ? NULL : store_index_ref(s);
+    if (ix != NULL) {
+        struct db_txn t = db_begin(ix->db, false);
+        held = store_index_row(&t, id, &row) > 0 ? row.held : 0;
+        db_abort(&t);
+    }
+    store_index_unref(ix);
+    return held;
+}

@@ -8,6 +8,8 @@
 
 /* What the attributes are made from. */
 struct about {
+    struct medshapefs *m;
+    uint64_t id;
     const struct catalog *catalog;
     const struct node *node;
     struct slice link;
@@ -67,6 +69,22 @@ static void etag(const struct about *a, struct buf *out)
     buf_str(out, a->version->etag);
 }
 
+static void cached_bytes(const struct about *a, struct buf *out)
+{
+    struct spec s;
+    if (a->m->env == NULL || spec_load(a->m, a->id, &s) != 0)
+        return;
+    buf_fmt(out, "%llu", (unsigned long long)(s.known ? blob_cached(a->m->env, &s.object) : 0));
+    spec_free(&s);
+}
+
+/* What a whole STL has shown; none is looked at before there is a reader for them. */
+static void health(const struct about *a, struct buf *out)
+{
+    (void)a;
+    buf_str(out, "unknown");
+}
+
 static void remote_name(const struct about *a, struct buf *out)
 {
     add(out, a->node->remote.len > 0 ? a->node->remote : a->node->name);
@@ -75,10 +93,16 @@ static void remote_name(const struct about *a, struct buf *out)
 static const struct {
     const char *name;
     void (*make)(const struct about *a, struct buf *out);
-} attributes[] = {{"user.mime_type", mime_type},           {"user.xdg.origin.url", origin_url},
-                  {"user.medshapefs.dataset", dataset_id}, {"user.medshapefs.licence", licence},
-                  {"user.medshapefs.anatomy", anatomy},    {"user.medshapefs.subject", subject},
-                  {"user.medshapefs.side", side},          {"user.medshapefs.etag", etag},
+} attributes[] = {{"user.mime_type", mime_type},
+                  {"user.xdg.origin.url", origin_url},
+                  {"user.medshapefs.dataset", dataset_id},
+                  {"user.medshapefs.licence", licence},
+                  {"user.medshapefs.anatomy", anatomy},
+                  {"user.medshapefs.subject", subject},
+                  {"user.medshapefs.side", side},
+                  {"user.medshapefs.etag", etag},
+                  {"user.medshapefs.cached_bytes", cached_bytes},
+                  {"user.medshapefs.health", health},
                   {"user.medshapefs.name", remote_name}};
 
 enum { ATTRIBUTES = sizeof(attributes) / sizeof(attributes[0]) };
@@ -94,7 +118,7 @@ static int with_about(struct medshapefs *m, uint64_t ino,
     struct blob_version v;
     uint32_t generation;
     uint64_t id = tree_id(ino);
-    struct about a = {.catalog = s->catalog, .node = &n, .version = &v};
+    struct about a = {.m = m, .id = id, .catalog = s->catalog, .node = &n, .version = &v};
     int r = -ENODATA;
     if (id != UINT64_MAX && catalog_node(&t, id, &n) && n.kind == NODE_FILE &&
         catalog_place(&t, n.place, &a.link, &bytes)) {

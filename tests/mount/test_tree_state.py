@@ -125,6 +125,10 @@ class Xattr(shapes.ListCase):
                 "user.medshapefs.licence": "CC-BY-4.0", "user.medshapefs.anatomy": "rib_1", "user.medshapefs.subject": "012345",
                 "user.medshapefs.side": "left", "user.medshapefs.name": self.NAME}
         self.assertEqual({n: v for n, v in have.items() if n in want}, want)
+        self.assertEqual((have["user.medshapefs.cached_bytes"], have["user.medshapefs.health"]), ("0", "unknown"))
+        size = len(path.read_bytes())
+        self.assertEqual(os.getxattr(path, "user.medshapefs.cached_bytes"), b"%d" % size)
+        have = {n: os.getxattr(path, n).decode() for n in os.listxattr(path)}
         self.assertIn(have["user.medshapefs.etag"], harness.NO_PROXY.open(self.dav(server)).headers["ETag"])
         self.assertEqual(os.getxattr(mount.path / "datasets" / "unsorted" / "something.json", "user.mime_type"), b"application/json")
         other = mount.path / "anatomy" / "rib_1" / self.NAME
