@@ -157,10 +157,13 @@ const char *fsio_network_fs(const char *path)
         {0x7461636fUL, "ocfs2"},    {0x01161970UL, "gfs2"},
     };
     struct statfs sf;
-    if (statfs(path, &sf) != 0)
-        return NULL;
+    char at[PATH_MAX];
+    (void)snprintf(at, sizeof(at), "%s", path);
+    for (char *slash; statfs(at, &sf) != 0; *slash = '\0')
+        if (errno != ENOENT || (slash = strrchr(at, '/')) == NULL || slash == at)
+            return NULL;
     unsigned long type = (unsigned long)sf.f_type & 0xFFFFFFFFUL;
-    if (type == FUSE_SUPER_MAGIC && fuse_is_local(path))
+    if (type == FUSE_SUPER_MAGIC && fuse_is_local(at))
         return NULL;
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (type == table[i].magic)

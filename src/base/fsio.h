@@ -27,8 +27,8 @@ int fsio_pread_all(int fd, void *data, size_t len, uint64_t off);
 /* Fsyncs the folder that holds `path`, so that a rename in it lasts. 0 or -errno. */
 int fsio_sync_parent(const char *path);
 
-/* The name of the network or otherwise unfit file system under `path` ("nfs", "cifs", ...), or NULL
- * when it is local. */
+/* The name of the network or otherwise unfit file system under `path` ("nfs", "cifs", ...), or
+ * under the nearest folder above it that exists; NULL when it is local. */
 const char *fsio_network_fs(const char *path);
 
 /* Bytes that this user may still write below `path`, or UINT64_MAX when nobody tells. */

@@ -64,8 +64,8 @@ struct blob_env_options {
 /* Starts the environment (its pool and its clock). 0 or -errno with `e`. */
 int blob_env_open(const struct blob_env_options *o, struct blob_env **out, struct err *e);
 
-/* Ends: call after http_close() and after the last blob_put(). Whoever still waits gets -ECANCELED.
- * Empties *env. */
+/* Ends: call after http_stop() and after the last blob_get(); http_close() comes later. Whoever
+ * still waits gets -ECANCELED. Empties *env. */
 void blob_env_close(struct blob_env **env);
 
 /* Counters. Any thread. */

@@ -89,11 +89,6 @@ static int lock_cache(struct medshapefs *m, struct err *e)
 {
     const char *dir = m->conf->cache_dir;
     char path[PATH_MAX + 8], text[PATH_MAX + 32];
-    int r = fsio_mkdirs(dir, 0700);
-    if (r != 0)
-        return err_set(e, r,
-                       "%s: cannot make the cache folder: %s (give another with -o cache=DIR)", dir,
-                       err_text(r));
     const char *network = fsio_network_fs(dir);
     if (network != NULL)
         return err_set(e, -EREMOTE,
@@ -101,6 +96,11 @@ static int lock_cache(struct medshapefs *m, struct err *e)
                        "break (medshapefs mount "
                        "-o cache=/var/tmp/medshapefs-%u %s)",
                        dir, network, (unsigned)getuid(), m->mountpoint);
+    int r = fsio_mkdirs(dir, 0700);
+    if (r != 0)
+        return err_set(e, r,
+                       "%s: cannot make the cache folder: %s (give another with -o cache=DIR)", dir,
+                       err_text(r));
     (void)snprintf(path, sizeof(path), "%s/lock", dir);
     m->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (m->lock_fd < 0)
@@ -194,9 +194,10 @@ void medshapefs_close(struct medshapefs **mp)
         return;
     atomic_store(&m->ending, true);
     reload_stop(m);
-    http_close(&m->http);
-    blob_env_close(&m->env);
+    http_stop(m->http);
+    blob_env_close(&m->env); /* its last jobs may still call the engine */
     objects_free(m);
+    http_close(&m->http);
     store_close(&m->store);
     facts_close(&m->facts);
     shelf_put(&m->shelf);

@@ -174,6 +174,13 @@ static int prepare_paths(struct refresh *r)
     (void)snprintf(r->facts_path, sizeof(r->facts_path), "%s/catalog/facts.mdb", dir);
     (void)snprintf(r->temp, sizeof(r->temp), "%s/catalog/temp", dir);
     (void)snprintf(r->state, sizeof(r->state), "%s/catalog/lists", dir);
+    const char *network = fsio_network_fs(r->dir);
+    if (network != NULL)
+        return err_set(r->err, -EREMOTE,
+                       "%s: the cache is on a network file system (%s), where its index would "
+                       "break (medshapefs refresh "
+                       "-o cache=/var/tmp/medshapefs-%u)",
+                       r->dir, network, (unsigned)getuid());
     int err = fsio_mkdirs(r->dir, 0700);
     if (err == 0)
         err = fsio_mkdirs(r->temp, 0700);
@@ -182,13 +189,6 @@ static int prepare_paths(struct refresh *r)
     if (err != 0)
         return err_set(r->err, err, "%s: %s (give another folder with -o cache=DIR)", r->dir,
                        err_text(err));
-    const char *network = fsio_network_fs(r->dir);
-    if (network != NULL)
-        return err_set(r->err, -EREMOTE,
-                       "%s: the cache is on a network file system (%s), where its index would "
-                       "break (medshapefs refresh "
-                       "-o cache=/var/tmp/medshapefs-%u)",
-                       r->dir, network, (unsigned)getuid());
     return 0;
 }
 

@@ -239,6 +239,16 @@ static void end_all(struct http *h)
     } while (r != NULL);
 }
 
+/* From now on nothing is taken; false where something came in at the last moment. */
+static bool refuse_more(struct http *h)
+{
+    lock_take(&h->lock);
+    h->stopped = TAILQ_EMPTY(&h->inbox);
+    bool stopped = h->stopped;
+    lock_drop(&h->lock);
+    return stopped;
+}
+
 static void *engine_main(void *arg)
 {
     struct http *h = arg;
@@ -253,7 +263,9 @@ static void *engine_main(void *arg)
         if (!reap(h) && curl_multi_poll(h->multi, NULL, 0, poll_ms(h, now), NULL) != CURLM_OK)
             (void)poll(NULL, 0, 10);
     }
-    end_all(h);
+    do
+        end_all(h);
+    while (!refuse_more(h));
     return NULL;
 }
 
@@ -317,13 +329,19 @@ int http_open(const struct conf_network *c, struct http **out, struct err *e)
     return 0;
 }
 
+void http_stop(struct http *h)
+{
+    if (h == NULL || atomic_exchange(&h->closing, true))
+        return;
+    (void)curl_multi_wakeup(h->multi);
+    (void)pthread_join(h->thread, NULL);
+}
+
 void http_close(struct http **h)
 {
     if (*h == NULL)
         return;
-    atomic_store(&(*h)->closing, true);
-    (void)curl_multi_wakeup((*h)->multi);
-    (void)pthread_join((*h)->thread, NULL);
+    http_stop(*h);
     free_engine(*h);
     *h = NULL;
 }
@@ -334,8 +352,13 @@ uint64_t http_start(struct http *h, const struct http_req *req, const struct htt
     struct request *r = request_new(req, ops, arg);
     if (r == NULL)
         return 0;
-    atomic_fetch_add(&h->stat_queued, 1);
     lock_take(&h->lock);
+    if (h->stopped) {
+        lock_drop(&h->lock);
+        request_free(r);
+        return 0;
+    }
+    atomic_fetch_add(&h->stat_queued, 1);
     uint64_t id = r->id = ++h->last_id;
     TAILQ_INSERT_TAIL(&h->inbox, r, link);
     TAILQ_INSERT_TAIL(bucket(h, id), r, known);

@@ -97,6 +97,7 @@ struct http {
     atomic_bool closing;
 
     struct lock lock;
+    bool stopped;                              /* guarded by the lock */
     uint64_t last_id;                          /* guarded by the lock */
     struct request_list inbox, notes;          /* guarded by the lock */
     struct request_list table[ENGINE_BUCKETS]; /* guarded by the lock */

@@ -81,14 +81,18 @@ struct http_stats {
 /* Starts the engine. 0 or -errno with `e`. Call after fork(). Copies what it needs of `c`. */
 int http_open(const struct conf_network *c, struct http **out, struct err *e);
 
-/* Ends everything: each request that is left gets done(-ECANCELED) before this returns. Empties *h.
- */
+/* Ends everything: each request that is left gets done(-ECANCELED) before this returns. After it
+ * http_start() gives 0, and the other calls do nothing. One thread, once the others start nothing
+ * that must be answered. NULL is fine. */
+void http_stop(struct http *h);
+
+/* Stops, frees, and empties *h: nobody may call anything on it any more. */
 void http_close(struct http **h);
 
 /* Queues a request; at most network.connections run at once, per host in order, a host that asked
  * for a pause (Retry-After, requests_per_minute) rests. Returns its id, also when it fails at once:
- * done() is then called on the engine's thread like any other. 0: out of memory, done() is not
- * called. Any thread. */
+ * done() is then called on the engine's thread like any other. 0: out of memory or after
+ * http_stop(), done() is not called. Any thread. */
 uint64_t http_start(struct http *h, const struct http_req *req, const struct http_ops *ops,
                     void *arg);
 

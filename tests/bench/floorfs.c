@@ -144,7 +144,8 @@ static int load(struct floor *f, const char *path)
     while ((d = readdir(dir)) != NULL)
         if (add_file(f, dirfd(dir), d->d_name) != 0)
             return -1;
-    qsort(f->files, f->count, sizeof(*f->files), by_name);
+    if (f->count > 1)
+        qsort(f->files, f->count, sizeof(*f->files), by_name);
     for (size_t i = 0; i < f->count; i++)
         f->files[i].st.st_ino = i + 2;
     return closedir(dir);

@@ -1,8 +1,10 @@
 """The rows of the benchmark. A session measures some rows for some systems in turn."""
+import contextlib
 import functools
 import os
 import random
 import sys
+import time
 
 import cells
 import systems
@@ -100,6 +102,7 @@ class Bench:
             yield key + "-mem", used.anon / MIB
             if again:
                 yield "refresh-again", self.ours.refresh(url, cache, limit).cpu
+            self.work.drop(cache)
 
         mute, share = self.origins.mute_share + "/list.txt", self.origins.share + "/list.txt"
         self.notes.append("refresh-sizes: the PROPFIND answer has %.1f MB" % (self.origins.listing_size() / 1e6))
@@ -111,11 +114,14 @@ class Bench:
         url = self.origins.many_links(self.options.millions)
 
         def cell():
-            used = self.ours.refresh(url, self.work.fresh("cache"), 1800, 0)
+            cache = self.work.fresh("cache")
+            used = self.ours.refresh(url, cache, 1800, 0)
             yield "lines", used.cpu
             yield "lines-mem", used.anon / MIB
+            self.work.drop(cache)
 
         self.alternate(["lines", "lines-mem"], {OURS: cell}, 1)
+        self.work.drop(os.path.dirname(url[len("file://"):]))
 
     # ---- metadata ----
 
@@ -141,7 +147,8 @@ class Bench:
         return self.ours.session(self.origins.share + "/list.txt", self.catalogue)
 
     def mount(self):
-        url, tree, limit = self.origins.share + "/list.txt", self.tree, self.options.limit
+        url, limit = self.origins.share + "/list.txt", self.options.limit
+        os.stat(self.tree)  # the peers show it
 
         def ours():
             path = self.work.fresh("mnt")
@@ -155,12 +162,11 @@ class Bench:
             yield "mount", used.wall
 
         def peer(system):
-            begin = cells.time.perf_counter()
+            begin = time.perf_counter()
             with system.session("%s/tree/" % self.origins.web) as m:
                 cells.command(["ls", m.path], limit)
-                yield "mount", cells.time.perf_counter() - begin
+                yield "mount", time.perf_counter() - begin
 
-        assert tree
         self.alternate(["mount"], {OURS: ours} | self.each_peer(peer), 2 * self.options.reps)
 
     def each_peer(self, cell):
@@ -212,7 +218,7 @@ class Bench:
         large, limit = self.origins.large, self.options.limit
         name, size = os.path.basename(large), os.path.getsize(large)
         paths = {DISK: large}
-        with cells.contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
             paths[FLOOR] = os.path.join(stack.enter_context(self.floor.session(os.path.dirname(large))).path, name)
             m = stack.enter_context(self.ours.session(self.origins.links([large])))
             paths[OURS] = below(m.path, [name])[0]
@@ -316,7 +322,7 @@ class Bench:
                 self.work.settle()
                 parallel = ["-Z", "--parallel-max", str(processes)] if processes > 1 else []
                 yield "small-%d" % processes, cells.command(["curl", "-sS", *parallel, "-K", config], limit).wall
-                systems.shutil.rmtree(out)
+                self.work.drop(out)
 
         def ours():
             for processes in (1, 16):

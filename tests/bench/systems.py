@@ -21,10 +21,10 @@ def unmount(path):
 
 
 class Mount:
-    """A mount that stands; close() takes it away and deletes what is in `folders`."""
+    """A mount that stands; close() takes it away, and `folders` with it."""
 
-    def __init__(self, system, path, pid, child=None, folders=()):
-        self.system, self.path, self.pid, self.child, self.folders = system, path, pid, child, folders
+    def __init__(self, work, path, pid, child=None, folders=()):
+        self.work, self.path, self.pid, self.child, self.folders = work, path, pid, child, folders
 
     def cpu(self):
         return cells.cpu_seconds(self.pid)
@@ -39,7 +39,7 @@ class Mount:
         else:
             self.wait()
         for folder in (self.path, *self.folders):
-            shutil.rmtree(folder, ignore_errors=True)
+            self.work.drop(folder)
 
     def wait(self):
         """Until a daemon that is no child of ours has ended."""
@@ -70,7 +70,7 @@ class System:
         """Starts a daemon that stays in front, and waits for its mount."""
         child = subprocess.Popen(argv, start_new_session=True, env=dict(cells.environment(), HOME=self.work.root),
                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        m = Mount(self.name, path, child.pid, child, folders)
+        m = Mount(self.work, path, child.pid, child, folders)
         deadline = time.monotonic() + MOUNT_LIMIT
         try:
             while not cells.mounted(path):
@@ -115,7 +115,7 @@ class Medshapefs(System):
     def attach(self, path, folders=()):
         """The Mount of a daemon that was started otherwise."""
         with open(os.path.join(path, ".medshapefs", "status.json")) as f:
-            return Mount(self.name, path, json.load(f)["pid"], None, folders)
+            return Mount(self.work, path, json.load(f)["pid"], None, folders)
 
 
 class Floor(System):

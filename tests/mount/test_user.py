@@ -166,6 +166,7 @@ class Refused(Origin):
         floor = harness.BIN.parent / "tests" / "bench" / "floorfs"
         point, data = self.mountpoint(), self.tmp / "data"
         data.mkdir()
+        (data / "file").write_text("x")
         if floor.exists():
             command = [str(floor), str(data), str(point)]
         elif shutil.which("rclone"):

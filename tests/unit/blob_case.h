@@ -68,8 +68,9 @@ static inline void scene_open(struct scene *s)
 
 static inline void scene_close(struct scene *s)
 {
-    http_close(&s->http);
+    http_stop(s->http);
     blob_env_close(&s->env);
+    http_close(&s->http);
     store_close(&s->store);
 }
 
