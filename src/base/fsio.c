@@ -8,11 +8,13 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 int fsio_mkdirs(const char *path, mode_t mode)
 {
@@ -169,6 +171,21 @@ const char *fsio_network_fs(const char *path)
         if (type == table[i].magic)
             return table[i].name;
     return NULL;
+}
+
+int fsio_temp_file(const char *dir)
+{
+    char path[PATH_MAX];
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return fd;
+    if (snprintf(path, sizeof(path), "%s/temp-XXXXXX", dir) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    (void)unlink(path);
+    return fd;
 }
 
 uint64_t fsio_free_bytes(const char *path)

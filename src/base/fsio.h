@@ -31,6 +31,11 @@ int fsio_sync_parent(const char *path);
  * under the nearest folder above it that exists; NULL when it is local. */
 const char *fsio_network_fs(const char *path);
 
+/* A new file in folder `dir` that has no name and goes with its descriptor: returns that, or
+ * -errno.
+ */
+int fsio_temp_file(const char *dir);
+
 /* Bytes that this user may still write below `path`, or UINT64_MAX when nobody tells. */
 uint64_t fsio_free_bytes(const char *path);
 

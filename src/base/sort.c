@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -101,21 +100,6 @@ void sort_destroy(struct sort **sp)
     free(s);
 }
 
-static int open_temp(const char *dir)
-{
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        return fd;
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof(path), "%s/sort-XXXXXX", dir) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    (void)unlink(path);
-    return fd;
-}
-
 static void order_arena(struct sort *s)
 {
     if (!s->ordered)
@@ -144,7 +128,7 @@ static int spill(struct sort *s)
 {
     if (s->rows == 0)
         return 0;
-    if (s->fd < 0 && (s->fd = open_temp(s->dir)) < 0)
+    if (s->fd < 0 && (s->fd = fsio_temp_file(s->dir)) < 0)
         return s->fd;
     uint64_t *starts = realloc(s->run_start, (s->runs + 2) * sizeof(starts[0]));
     if (starts == NULL)

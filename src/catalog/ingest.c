@@ -40,6 +40,16 @@ int ingest_row_decode(const void *data, size_t len, struct ingest_row *out)
     return v.err;
 }
 
+/* Beside the catalogue, as it grows with it: /tmp may be in memory. */
+static FILE *open_spool(const char *dir)
+{
+    int fd = fsio_temp_file(dir);
+    FILE *f = fd >= 0 ? fdopen(fd, "w+e") : NULL;
+    if (f == NULL && fd >= 0)
+        (void)close(fd);
+    return f;
+}
+
 static int open_files(struct ingest *g, struct err *e)
 {
     if (snprintf(g->new_path, sizeof(g->new_path), "%s.new", g->o.path) >= (int)sizeof(g->new_path))
@@ -52,7 +62,7 @@ static int open_files(struct ingest *g, struct err *e)
     g->items = sort_create(g->o.temp_dir, SORT_MEMORY);
     g->late = sort_create(g->o.temp_dir, LATE_MEMORY);
     g->late_index = sort_create(g->o.temp_dir, LATE_MEMORY);
-    g->spool = tmpfile();
+    g->spool = open_spool(g->o.temp_dir);
     g->datasets = calloc(count, sizeof(g->datasets[0]));
     g->classes = calloc(INGEST_MAX_CLASSES, sizeof(g->classes[0]));
     g->class_slot = calloc((size_t)2 * INGEST_MAX_CLASSES, sizeof(g->class_slot[0]));
