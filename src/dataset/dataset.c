@@ -198,6 +198,7 @@ void medshapefs_close(struct medshapefs **mp)
     blob_env_close(&m->env); /* its last jobs may still call the engine */
     objects_free(m);
     http_close(&m->http);
+    reload_free(m);
     store_close(&m->store);
     facts_close(&m->facts);
     shelf_put(&m->shelf);

@@ -258,8 +258,10 @@ void status_write(struct medshapefs *m, uint64_t id, struct buf *out);
 
 /* ---- reload.c ---- */
 
-/* Ends the watching thread. */
+/* Ends the watching thread; reload_tell() is still allowed. */
 void reload_stop(struct medshapefs *m);
+/* Frees what it used, once nobody tells it anything any more. */
+void reload_free(struct medshapefs *m);
 /* Has the watching thread tell the kernel of a node whose content changed. */
 void reload_tell(struct medshapefs *m, uint64_t id);
 

@@ -328,14 +328,17 @@ void reload_tell(struct medshapefs *m, uint64_t id)
 
 void reload_stop(struct medshapefs *m)
 {
-    if (m->wake_fd >= 0) {
-        wake(m);
-        (void)pthread_join(m->watch_thread, NULL);
+    if (m->wake_fd < 0)
+        return;
+    wake(m);
+    (void)pthread_join(m->watch_thread, NULL);
+}
+
+void reload_free(struct medshapefs *m)
+{
+    if (m->wake_fd >= 0)
         (void)close(m->wake_fd);
-        m->wake_fd = -1;
-    }
     for (size_t i = 0; m->refresh_argv != NULL && m->refresh_argv[i] != NULL; i++)
         free(m->refresh_argv[i]);
     free(m->refresh_argv);
-    m->refresh_argv = NULL;
 }
