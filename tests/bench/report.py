@@ -89,7 +89,7 @@ def plot(rows):
     shown = [(row, points(row)) for row in rows if points(row)]
     every = [v for _, p in shown for v in p.values()] + [0.5, 2]
     low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)))
-    left, width, step, top = 310, 620, 24, 60
+    left, width, step, top = 400, 620, 24, 60
     height = top + step * len(shown) + 20
 
     def x(value):
@@ -99,7 +99,7 @@ def plot(rows):
         left + width + 30, height), '<rect width="100%" height="100%" fill="white"/>']
     for i, (system, colour) in enumerate(COLOURS.items()):
         out.append('<circle cx="%d" cy="16" r="5" fill="%s"/><text x="%d" y="20">%s</text>' % (
-            left + i * 100, colour, left + 8 + i * 100, system))
+            left + i * 100, colour, left + 10 + i * 100, system))
     for power in range(low, high + 1):
         out.append('<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="%s"/><text x="%.1f" y="%d" text-anchor="middle">%g</text>' % (
             x(10 ** power), x(10 ** power), top - 12, height - 16, "#999" if power == 0 else "#ddd", x(10 ** power), top - 16,
@@ -107,8 +107,8 @@ def plot(rows):
     for i, (row, found) in enumerate(shown):
         y = top + step * i + 8
         against = row.base or "target %g %s" % (row.limit, row.unit)
-        out.append('<text x="%d" y="%d" text-anchor="end">%s<tspan fill="#888"> / %s</tspan></text>' % (
-            left - 10, y + 4, html.escape(row.title), html.escape(against)))
+        out.append('<text x="%d" y="%d" text-anchor="end">%s</text>' % (
+            left - 10, y + 4, html.escape("%s / %s" % (row.title, against))))
         limit = (row.limit if row.base else 1) if row.limit else None
         if limit:
             out.append('<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#c0392b" stroke-width="2"/>' % (x(limit), x(limit), y - 9, y + 9))

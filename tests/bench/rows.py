@@ -23,29 +23,29 @@ class Row:
 
 
 def all_rows(options):
-    lines = "%d million lines" % options.millions
+    lines = "%dM lines" % options.millions
     return [
         Row("refresh", "refresh, 106,101 lines, no sizes: CPU", "s", limit=1),
-        Row("refresh-mem", "the same: peak RssAnon", "MiB", limit=64),
+        Row("refresh-mem", "refresh, no sizes: peak RssAnon", "MiB", limit=64),
         Row("refresh-sizes", "refresh with PROPFIND: CPU", "s", limit=2),
-        Row("refresh-sizes-mem", "the same: peak RssAnon", "MiB", limit=64),
+        Row("refresh-sizes-mem", "refresh with PROPFIND: peak RssAnon", "MiB", limit=64),
         Row("refresh-again", "refresh, nothing has changed: CPU", "s"),
         Row("lines", "refresh, %s: CPU" % lines, "s"),
-        Row("lines-mem", "the same: peak RssAnon", "MiB", limit=64),
+        Row("lines-mem", "refresh, %s: peak RssAnon" % lines, "MiB", limit=64),
         Row("mount", "mount of a catalogue to first ls", "s", limit=0.1),
         Row("find", "find -type f, 106,101 files, warm", "s", DISK, 1.2),
         Row("ls", "ls -l of 68,949 files, cold", "s", DISK, 2),
         Row("ls-warm", "ls -l of 68,949 files, warm", "s", DISK),
         Row("crawl", "ls -lR of everything, cold", "s"),
-        Row("crawl-mem", "daemon's peak RssAnon meanwhile", "MiB", limit=32),
+        Row("crawl-mem", "ls -lR: daemon's peak RssAnon", "MiB", limit=32),
         Row("cached", "read of 300 MB, page cached", "s", FLOOR, 1.1),
         Row("cold", "read of 300 MB, cold", "s", CURL, 1.3),
-        Row("cold-cpu", "the same: CPU of curl or daemon", "s", CURL),
+        Row("cold-cpu", "read of 300 MB, cold: CPU of daemon", "s", CURL),
         Row("random", "200 random reads of 64 KiB, cold", "s", CURL),
         Row("small-1", "%d small files, 1 process, cold" % options.small, "s", CURL),
-        Row("small-1-warm", "the same, warm", "s", DISK),
+        Row("small-1-warm", "%d small files, 1 process, warm" % options.small, "s", DISK),
         Row("small-16", "%d small files, 16 processes, cold" % options.small, "s", CURL),
-        Row("small-16-warm", "the same, warm", "s", DISK),
+        Row("small-16-warm", "%d small files, 16 processes, warm" % options.small, "s", DISK),
     ]
 
 
