@@ -11,7 +11,6 @@
 #define BLOB_BLOB_H
 
 #include "base/hash.h"
-#include "base/pool.h"
 #include "blob/store.h"
 #include "blob/version.h"
 #include "conf/conf.h"
@@ -70,9 +69,6 @@ void blob_env_close(struct blob_env **env);
 
 /* Counters. Any thread. */
 void blob_env_stats(struct blob_env *env, struct blob_stats *out);
-
-/* The pool, for other small jobs. */
-struct pool *blob_env_pool(struct blob_env *env);
 
 /* Lets sources that answered 401 be asked again. */
 void blob_env_unstop(struct blob_env *env);

@@ -12,6 +12,7 @@
 #define BLOB_BLOB_I_H
 
 #include "base/lock.h"
+#include "base/pool.h"
 #include "blob/blob.h"
 #include "blob/check.h"
 

@@ -139,11 +139,6 @@ void blob_env_stats(struct blob_env *env, struct blob_stats *out)
                                .readahead = atomic_load(&env->readahead)};
 }
 
-struct pool *blob_env_pool(struct blob_env *env)
-{
-    return env->pool;
-}
-
 static uint64_t source_hash(const char *source)
 {
     return hash64(source, strlen(source), 0);

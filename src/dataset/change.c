@@ -39,28 +39,19 @@ static void mark_stale(struct medshapefs *m, uint64_t id)
     lock_drop(&o->lock);
 }
 
-/* The URL of a node's present object as facts name it, and what is known of it; false where there
- * is no such file. */
+/* What is known of a node's present object, as a fact; false where there is no such file. */
 static bool fact_of(struct medshapefs *m, uint64_t id, struct fact *fact)
 {
-    struct shelf *s = shelf_take(m);
-    struct db_txn t = catalog_begin(s->catalog);
-    struct node n;
-    struct slice link;
-    struct db_slice bytes;
-    struct blob_version v;
-    bool found = catalog_node(&t, id, &n) && n.kind == NODE_FILE &&
-                 catalog_place(&t, n.place, &link, &bytes);
-    if (found) {
-        *fact = (struct fact){.url = catalog_url_hash(link, n.key)};
-        (void)object_version(m, s->catalog, &t, id, &n, &v, &fact->generation);
-        fact->size = v.size;
-        fact->mtime = v.mtime;
-        memcpy(fact->etag, v.etag, sizeof(fact->etag));
-    }
-    db_abort(&t);
-    shelf_put(&s);
-    return found;
+    struct spec s;
+    if (spec_load(m, id, &s) != 0)
+        return false;
+    *fact = (struct fact){.url = s.url,
+                          .size = s.object.version.size,
+                          .mtime = s.object.version.mtime,
+                          .generation = s.generation};
+    memcpy(fact->etag, s.object.version.etag, sizeof(fact->etag));
+    spec_free(&s);
+    return true;
 }
 
 /* Adds a row to errors.json: time and path, and the object's own URL where none is given. */

@@ -180,7 +180,7 @@ struct spec {
     char *key;
     char tag[64];
     struct blob_object object;
-    uint64_t url, parent;
+    uint64_t url; /* as facts name it */
     uint32_t generation;
     bool known;
 };

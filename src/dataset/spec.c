@@ -49,7 +49,6 @@ int spec_load(struct medshapefs *m, uint64_t id, struct spec *s)
         s->known =
             object_version(m, shelf->catalog, &t, id, &n, &s->object.version, &s->generation);
         s->url = catalog_url_hash(link, n.key);
-        s->parent = n.parent;
         s->key = strndup(n.key.s, n.key.len);
         r = s->key == NULL ? -ENOMEM : source_place_decode(bytes.data, bytes.len, &s->place);
     }
