@@ -38,19 +38,21 @@ static bool expire(struct blob *b, int64_t now, bool ending)
     return more;
 }
 
-/* Looks once at each blob that has waiters. */
+/* Looks once at each blob that has waiters. Each stays `active` until its turn, so that nobody else
+ * links it meanwhile. */
 static void tick(struct blob_env *env)
 {
     lock_take(&env->lock);
     struct blob *list = env->active;
     bool ending = env->ending;
     env->active = NULL;
-    for (struct blob *b = list; b != NULL; b = b->active_next)
-        b->active = false;
     lock_drop(&env->lock);
     while (list != NULL) {
         struct blob *b = list;
+        lock_take(&env->lock);
         list = b->active_next;
+        b->active = false;
+        lock_drop(&env->lock);
         if (expire(b, clock_ms(), ending))
             blob_watch(b);
         blob_put(&b);
