@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -38,4 +40,47 @@ void hash_id_hex(const struct hash_id *id, char out[33])
         out[2 * i + 1] = digits[id->byte[i] & 15];
     }
     out[32] = '\0';
+}
+
+struct hash_sha256 {
+    EVP_MD_CTX *md;
+    bool bad;
+};
+
+static void begin(struct hash_sha256 *h)
+{
+    h->bad = EVP_DigestInit_ex(h->md, EVP_sha256(), NULL) != 1;
+}
+
+struct hash_sha256 *hash_sha256_new(void)
+{
+    struct hash_sha256 *h = calloc(1, sizeof(*h));
+    if (h == NULL)
+        return NULL;
+    h->md = EVP_MD_CTX_new();
+    if (h->md == NULL)
+        hash_sha256_free(&h);
+    else
+        begin(h);
+    return h;
+}
+
+void hash_sha256_add(struct hash_sha256 *h, const void *data, size_t len)
+{
+    h->bad = h->bad || EVP_DigestUpdate(h->md, data, len) != 1;
+}
+
+int hash_sha256_end(struct hash_sha256 *h, unsigned char out[HASH_SHA256_LEN])
+{
+    bool bad = h->bad || EVP_DigestFinal_ex(h->md, out, NULL) != 1;
+    begin(h);
+    return bad ? -ENOMEM : 0;
+}
+
+void hash_sha256_free(struct hash_sha256 **h)
+{
+    if (*h != NULL)
+        EVP_MD_CTX_free((*h)->md);
+    free(*h);
+    *h = NULL;
 }

@@ -1,0 +1,171 @@
+/* One file of many packed shapes (.shapepack). packaging/man/shapepack.5 specifies the bytes; this
+ * is their reader and writer. Everything that is read is taken as if an enemy had written it:
+ * lengths are checked before they are used, memory is bounded whatever the pack says.
+ *
+ * A pack is: a head, packed blocks back to back, the catalogue (pages of rows in order of path), a
+ * trailer of fixed size at the very end. What an append adds comes after the old trailer and ends
+ * in a catalogue and a trailer of its own; the old ones are dead bytes then. */
+#ifndef PACK_PACK_H
+#define PACK_PACK_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "codec/block.h"
+#include "codec/facts.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PACK_SIZE_MAX ((uint64_t)1 << 48) /* of a file in a pack */
+
+enum {
+    PACK_HEAD = 16,
+    PACK_TRAILER = 64,
+    PACK_TAIL = 64 << 10,    /* what a reader asks for first, from the end */
+    PACK_PAGE_MAX = 1 << 20, /* bytes of a page of the catalogue, unpacked */
+    PACK_PATH_MAX = 4096,
+    PACK_SHA256 = 32,
+};
+
+enum pack_type { PACK_FILE = 0, PACK_FOLDER = 1 /* an empty one */ };
+
+/* One packed block of a file, in file order. */
+struct pack_block {
+    uint64_t offset;     /* in the pack */
+    uint32_t packed;     /* bytes there */
+    uint64_t text;       /* bytes of text */
+    uint64_t packed_sum; /* XXH3-64 */
+    uint64_t text_sum;
+};
+
+/* One path. Texts and blocks live until the next row is read. Slices are not NUL-terminated. */
+struct pack_slice {
+    const char *s;
+    size_t len;
+};
+
+struct pack_row {
+    struct pack_slice path; /* relative, no empty, "." or ".." component, no NUL; any other bytes */
+    uint8_t type;
+    uint64_t size;
+    int64_t mtime; /* seconds since 1970 */
+    uint32_t mtime_ns;
+    unsigned char sha256[PACK_SHA256]; /* of the file's bytes */
+    struct pack_slice url, dataset,
+        etag; /* where it came from; empty where unknown. etag: the origin's */
+    bool has_facts;
+    struct facts facts;
+    const struct pack_block *block;
+    size_t blocks;
+};
+
+/* ---- reading ---- */
+
+/* Where a pack's bytes come from: exactly `len` bytes at `off`, 0 or -errno. */
+struct pack_io {
+    int (*read)(void *arg, uint64_t off, size_t len, void *out);
+    void *arg;
+    uint64_t size; /* of the pack */
+};
+
+/* What the trailer says. */
+struct pack_trailer {
+    uint64_t catalogue, catalogue_len; /* its place in the pack */
+    uint64_t files;                    /* rows */
+    uint64_t text;                     /* sum of sizes */
+    uint64_t catalogue_sum; /* XXH3-64 of its bytes: the identity of this pack's content */
+};
+
+/* Reads a trailer from the last PACK_TRAILER bytes of a pack of `size` bytes. 0; -EBADMSG with `e`:
+ * no pack, cut short or damaged; -ENOTSUP with `e`: of a later version. Pure. */
+int pack_trailer_read(const void *bytes, uint64_t size, struct pack_trailer *t, struct err *e);
+
+struct pack;
+
+/* Opens a pack through `io`, which must outlive it: one read of the tail; the catalogue is read
+ * page by page as rows are asked for. Errors as pack_trailer_read(), or those of io. */
+int pack_open(const struct pack_io *io, struct pack **out, struct err *e);
+
+/* Frees it and empties *p; NULL inside is fine. */
+void pack_close(struct pack **p);
+
+const struct pack_trailer *pack_trailer(const struct pack *p);
+
+/* The next row, in ascending order of path: 1, 0 at the end, or -errno with `e` (-EBADMSG names
+ * what is wrong: two rows of one path, a path that climbs, blocks that do not add up to the size or
+ * lie outside the pack, ...). */
+int pack_next(struct pack *p, struct pack_row *row, struct err *e);
+
+/* Goes to the first row again. */
+void pack_rewind(struct pack *p);
+
+/* The next record of a dataset: its id and its entry as JSON (catalogue's own form, with licence
+ * and citation): 1, 0 at the end, or -errno with `e`. Independent of pack_next(). */
+int pack_next_dataset(struct pack *p, struct pack_slice *id, struct pack_slice *json,
+                      struct err *e);
+
+/* A pack that is a local file: fills `io`, which pack_file_close() ends. 0 or -errno with `e`. */
+int pack_file_open(const char *path, struct pack_io *io, struct err *e);
+/* Closes and empties; NULL inside is fine. */
+void pack_file_close(struct pack_io *io);
+
+/* Reads one block through `io`, checks it, unpacks it into `out` (block->text bytes). `scratch` is
+ * kept by the caller between calls. 0; -EBADMSG: it is damaged; other -errno. */
+int pack_read_block(const struct pack_io *io, struct codec *c, const struct pack_block *block,
+                    struct buf *scratch, void *out);
+
+/* ---- writing ---- */
+
+struct pack_writer;
+
+struct pack_writer_options {
+    const char *path; /* of the pack; it is written beside it and renamed at the end */
+    bool replace;     /* an old file of that name may be replaced, else -EEXIST */
+    bool append;      /* adds to the pack that is there (or begins one) */
+    enum codec_effort effort;
+    unsigned threads; /* that pack; 0: one for each CPU */
+    /* Called now and then on the caller's thread inside pack_writer_*(); may be NULL. */
+    void (*progress)(void *arg, uint64_t text, uint64_t packed);
+    void *arg;
+};
+
+/* A file to add. */
+struct pack_item {
+    struct pack_slice path;
+    uint8_t type;
+    int64_t mtime;
+    uint32_t mtime_ns;
+    struct pack_slice url, dataset, etag;
+};
+
+/* Begins a pack. 0 or -errno with `e`. */
+int pack_writer_open(const struct pack_writer_options *o, struct pack_writer **out, struct err *e);
+
+/* Adds a file whose bytes `read` gives in order (returns how many, 0 at the end, or -errno, which
+ * is returned: nothing of the file is in the pack then). Blocks are packed by the threads while the
+ * next are read. Add the small files of a folder one after another: they lie beside each other.
+ * Memory: some 64 MiB for any size. 0 or -errno with `e`. */
+int pack_writer_add(struct pack_writer *w, const struct pack_item *item,
+                    int64_t (*read)(void *arg, void *buf, size_t len), void *arg, struct err *e);
+
+/* Adds a file whose packed blocks are at hand already (from a pack or a cache): `row` as
+ * pack_next() gave it, with each block's bytes by `io` at its offset; their packed sums are
+ * checked. 0 or -errno with `e`. */
+int pack_writer_copy(struct pack_writer *w, const struct pack_row *row, const struct pack_io *io,
+                     struct err *e);
+
+/* Adds a dataset's entry; the same id once more replaces the older one. */
+int pack_writer_dataset(struct pack_writer *w, const char *id, const char *json, struct err *e);
+
+/* Bytes that the pack has so far. */
+uint64_t pack_writer_size(const struct pack_writer *w);
+
+/* Ends: catalogue, trailer, fsync, rename. Empties *w whatever comes. 0; -EEXIST with `e`: two
+ * files of one path; other -errno. */
+int pack_writer_end(struct pack_writer **w, struct err *e);
+
+/* Gives up: removes what was written, empties *w. NULL inside is fine. */
+void pack_writer_abort(struct pack_writer **w);
+
+#endif
