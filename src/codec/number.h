@@ -25,8 +25,9 @@ enum number_style {
     NUMBER_G,        /* %.{precision}g */
     NUMBER_E,        /* %.{precision}e */
     NUMBER_F,        /* %.{precision}f */
-    NUMBER_SHORTEST, /* fewest digits that give the same float32 (Python's repr rules for the
-                        place of the exponent: 1e-05, 1e+16; "1.0" for whole numbers) */
+    NUMBER_SHORTEST, /* fewest digits that give the same float32, of those the nearest (Python's
+                        repr rules for the place of the exponent: 1e-05, 1e+16; "1.0" for whole
+                        numbers) */
 };
 
 struct number_format {
@@ -36,25 +37,22 @@ struct number_format {
     bool blank;        /* a blank where there is no minus sign (the flag ' ' of printf) */
 };
 
-/* Prints one value; returns its length, at most NUMBER_LONG, or 0 where that would not do (a double
- * of many digits in style F). All of `out` may be written. */
+/* Prints one value as printf would, NaN and infinities too; returns its length, at most
+ * NUMBER_LONG, or 0 where that would not do (a double of over 76 digits in style F) or there is no
+ * such format. NUMBER_SHORTEST prints (float)v. All of `out` may be written. */
 unsigned number_print(const struct number_format *f, double v, char out[NUMBER_LONG]);
 
-/* Reads a decimal number ([+-]digits[.digits][(e|E)[+-]digits], of any length) at `p`: *v is the
- * nearest double (ties to even), as strtod gives it; returns where it ends, or NULL where there is
- * none. Neither blanks before it nor hexadecimal, inf or nan are taken. Reads no byte at or after
- * `end`. */
+/* Reads a decimal number ([+-]digits[.digits][(e|E)[+-]digits], digits on one side of the point at
+ * least, of any length) at `p`: *v is the nearest double (ties to even), as strtod gives it, which
+ * is an infinity where the number is too large; returns where it ends, or NULL where there is none
+ * (*v is untouched then). Neither blanks before it nor hexadecimal, inf or nan are taken. Reads no
+ * byte at or after `end`. Time is linear in the length. */
 const char *number_parse(const char *p, const char *end, double *v);
 
 /* The same for the float32 that is nearest to the text itself, as strtof gives it. For text that
  * was printed with 9 significant digits or more from a float32 this is that float32. The fast path
- * of the encoder: at least 16 bytes more than the number are usually readable; it must not read
- * past `end` all the same. */
+ * of the encoder: it takes numbers with a point of up to 19 digits where 32 bytes from `p` on are
+ * readable; it does not read past `end` all the same. */
 const char *number_parsef(const char *p, const char *end, float *v);
-
-/* Guesses the format in which a number's text was printed, from its look alone (sign, digits,
- * exponent): the most special one that fits. False for what none prints. A guess is proved by
- * printing the value again. */
-bool number_guess(const char *p, size_t len, struct number_format *f);
 
 #endif
