@@ -1,7 +1,8 @@
 /* A triangle mesh as few bytes: references by open-edge tokens, vertices by parallelogram
  * prediction, both entropy coded; small meshes by an adaptive coder with start tables that were
- * learnt from shapes. Pure: the same bytes on every machine. The decoder takes hostile input: it
- * writes within the mesh it was given, in time bound by its capacity, or says -EBADMSG. */
+ * learnt from shapes. Pure: the same bytes give the same mesh on every machine. The decoder takes
+ * hostile input: it writes within the mesh it was given, in time bound by its capacity, or says
+ * -EBADMSG. */
 #ifndef CODEC_MESH_H
 #define CODEC_MESH_H
 
