@@ -7,6 +7,10 @@ target_include_directories(msfs_flags INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJ
 target_compile_options(msfs_flags INTERFACE
   -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Wpointer-arith
   -Wwrite-strings -Wundef -Wformat=2 -ffp-contract=off -fno-strict-aliasing -fvisibility=hidden)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^i[3-6]86$")
+  # The x87 unit rounds elsewhere than all other machines do: the codec's bytes would not be the same.
+  target_compile_options(msfs_flags INTERFACE -msse2 -mfpmath=sse)
+endif()
 if(MSFS_WERROR)
   target_compile_options(msfs_flags INTERFACE -Werror)
 endif()
