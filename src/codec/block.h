@@ -15,7 +15,6 @@
 
 enum {
     CODEC_BLOCK_MAX = 4 << 20, /* bytes of text in a block */
-    CODEC_STEP = 64 << 10,     /* of text between two entry points of an open block */
     CODEC_HEAD = 2,            /* id and version */
 };
 
@@ -34,8 +33,10 @@ enum codec_effort {
 
 struct codec;
 
-/* A coder; `encode`: for both ways (some 20 MiB), else for opening packed blocks only (1 MiB).
- * NULL when out of memory. */
+/* A coder; `encode`: for both ways (some 20 MiB), else for opening packed blocks only (3 MiB, 12
+ * for the largest binary blocks; pages that no block needs stay untouched). NULL when out of
+ * memory.
+ */
 struct codec *codec_new(int encode);
 
 /* Frees it and empties *c; NULL inside is fine. */
@@ -50,8 +51,9 @@ size_t codec_bound(size_t len);
 size_t codec_encode(struct codec *c, const void *text, size_t len, uint64_t offset,
                     enum codec_effort effort, unsigned char *out, struct facts_part *facts);
 
-/* A packed block that is open: its mesh in memory (some 25 bytes a facet), unprinted. Its memory is
- * its own; it keeps no pointer to the packed bytes. After it was opened it is read only: any
+/* A packed block that is open: its mesh in memory (some 20 bytes a facet, 12 more where normals are
+ * stored), unprinted, with an entry point each 208 facets (64 KiB of VTK's text). Its memory is its
+ * own; it keeps no pointer to the packed bytes. After it was opened it is read only: any
  * number of threads may read it. */
 struct codec_open;
 
