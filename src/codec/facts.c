@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    COUNT_MAX = 3 << 20, /* vertices that are told apart, in a set of 32 MiB */
+    COUNT_MAX = 3 << 19, /* vertices that are told apart, in a set of 16 MiB */
     SET_MIN = 1 << 10,
     SET_KEEP = 64 << 10, /* slots that are kept for another file */
 };

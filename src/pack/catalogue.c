@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DATASETS_MAX = 4096, JSON_MAX = 256 << 10 };
+enum { DATASETS_MAX = 4096, JSON_MAX = 256 << 10, FOLLOW_SAME_FOLDER = 1 };
 
 static int set_json(struct pack_dataset *d, const char *json, struct err *e)
 {
@@ -77,11 +77,14 @@ struct order {
     uint8_t type;
 };
 
+/* 0; FOLLOW_SAME_FOLDER where the row before is of the same folder; or -errno with `e`. */
 static int follow(struct order *o, uint8_t type, struct err *e)
 {
     struct pack_slice path = {o->path.data, o->path.len}, before = {o->before.data, o->before.len};
     int n = path.len < 300 ? (int)path.len : 300;
     int r = before.len > 0 ? pack_path_follow(before, o->type, path) : 0;
+    if (r == -EEXIST && type == PACK_FOLDER && o->type == PACK_FOLDER)
+        return FOLLOW_SAME_FOLDER;
     if (r == -EEXIST)
         return err_set(e, r, "%.*s: two files of one name", n, path.s);
     if (r != 0)
@@ -102,10 +105,15 @@ static int put_rows(struct pack_writer *w, struct pack_pages *pages, struct orde
     while (r == 0 && (r = sort_next(w->rows, &key, &key_len, &value, &value_len)) == 1) {
         struct view v = view_of(value, value_len);
         uint8_t type = (uint8_t)view_le(&v, 1);
-        t->text += view_le(&v, 8);
-        t->files++;
+        uint64_t size = view_le(&v, 8);
         path_of(key, key_len, &o->path);
         r = o->path.err != 0 ? o->path.err : follow(o, type, e);
+        if (r == FOLLOW_SAME_FOLDER) {
+            r = 0;
+            continue;
+        }
+        t->text += size;
+        t->files++;
         if (r == 0)
             r = pack_pages_add(pages, PACK_PAGE_ROWS, v.p, (size_t)(v.end - v.p));
     }
@@ -156,8 +164,6 @@ static int take_rows(struct pack_writer *w, struct pack *p, struct err *e)
         r = pack_writer_row(w, row.path, row.type, row.size, bytes.s, bytes.len);
         if (r != 0)
             return err_set(e, r, "%s", err_text(r));
-        w->files++;
-        w->text += row.size;
     }
     while (r == 0 && (r = pack_next_dataset(p, &id, &json, e)) == 1) {
         char *name = strndup(id.s, id.len), *text = strndup(json.s, json.len);
@@ -181,7 +187,6 @@ int pack_writer_take_over(struct pack_writer *w, struct err *e)
         r = take_rows(w, p, e);
     if (r != 0)
         err_prefix(e, w->path);
-    w->pos = w->old_end = io.size;
     pack_close(&p);
     pack_file_close(&io);
     return r;

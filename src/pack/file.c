@@ -2,6 +2,7 @@
 
 #include "base/fsio.h"
 #include "base/hash.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +13,7 @@
 
 enum {
     WINDOW = 1 << 20,
-    WINDOWS = 1024, /* how far back the last good trailer is looked for */
+    WINDOWS = 16384, /* how far back the last good trailer is looked for */
 };
 
 static int read_file(void *arg, uint64_t off, size_t len, void *out)
@@ -32,8 +33,8 @@ static uint64_t find_trailer(const unsigned char *data, size_t len, uint64_t bas
     return 0;
 }
 
-/* Where the pack ends: what a broken-off append left behind it does not count. Returns `size` where
- * there is no trailer: pack_open() says then what is wrong. */
+/* Where the pack ends: what a broken-off append left behind it does not count. 0 where there is no
+ * trailer. */
 static uint64_t end_of_pack(int fd, uint64_t size)
 {
     unsigned char *data = malloc(WINDOW);
@@ -48,10 +49,11 @@ static uint64_t end_of_pack(int fd, uint64_t size)
         end -= len - (PACK_TRAILER - 1);
     }
     free(data);
-    return found != 0 ? found : size;
+    return found;
 }
 
-static int check_file(int fd, struct pack_io *io, struct err *e)
+/* Sets io->size; *more: the bytes of the file behind that. */
+static int check_file(int fd, struct pack_io *io, uint64_t *more, struct err *e)
 {
     struct stat st;
     unsigned char head[PACK_HEAD];
@@ -70,8 +72,14 @@ static int check_file(int fd, struct pack_io *io, struct err *e)
     if (r != 0)
         return err_set(e, r, "cannot read: %s", err_text(r));
     r = pack_head_check(head, e);
-    if (r == 0 && pack_trailer_read(tail, io->size, &t, NULL) == -EBADMSG)
+    struct err why = {0};
+    if (r == 0 && (r = pack_trailer_read(tail, io->size, &t, &why)) == -EBADMSG) {
         io->size = end_of_pack(fd, io->size);
+        r = io->size != 0 ? 0 : r;
+    }
+    if (why.code != 0 && r != 0)
+        (void)err_set(e, r, "%s", why.text);
+    *more = (uint64_t)st.st_size - io->size;
     return r;
 }
 
@@ -80,12 +88,19 @@ int pack_file_open(const char *path, struct pack_io *io, struct err *e)
     *io = (struct pack_io){.read = read_file};
     int *fd = malloc(sizeof(*fd));
     if (fd == NULL)
-        return err_set(e, -ENOMEM, "out of memory");
+        return err_set(e, -ENOMEM, "%s: out of memory", path);
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    int r = *fd < 0 ? err_set(e, -errno, "%s", err_text(errno)) : check_file(*fd, io, e);
     io->arg = fd;
-    if (r != 0)
+    uint64_t more = 0;
+    int r = *fd < 0 ? err_set(e, -errno, "%s", err_text(errno)) : check_file(*fd, io, &more, e);
+    if (r != 0) {
+        err_prefix(e, path);
         pack_file_close(io);
+    } else if (more > 0) {
+        log_warn("%s: the last %llu bytes are no part of the pack (an append that was cut short, "
+                 "or damage): they are left out",
+                 path, (unsigned long long)more);
+    }
     return r;
 }
 

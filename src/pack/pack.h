@@ -98,6 +98,7 @@ int pack_open(const struct pack_io *io, struct pack **out, struct err *e);
 /* Frees it and empties *p; NULL inside is fine. */
 void pack_close(struct pack **p);
 
+/* Its trailer; lives as long as the pack is open. */
 const struct pack_trailer *pack_trailer(const struct pack *p);
 
 /* The next row, in ascending order of path: 1, 0 at the end, or -errno with `e` (-EBADMSG names
@@ -136,7 +137,7 @@ enum { PACK_THREADS = 16 };
 struct pack_writer;
 
 struct pack_writer_options {
-    const char *path; /* of the pack; it is written beside it and renamed at the end */
+    const char *path; /* of the pack; it is written as PATH.partial and renamed at the end */
     bool replace;     /* an old file of that name may be replaced, else -EEXIST */
     bool append;      /* adds to the pack that is there (or begins one) */
     enum codec_effort effort;
@@ -161,7 +162,8 @@ int pack_writer_open(const struct pack_writer_options *o, struct pack_writer **o
 /* Adds a file whose bytes `read` gives in order (returns how many, 0 at the end, or -errno, which
  * is returned: nothing of the file is in the pack then). Blocks are packed by the threads while the
  * next are read. Add the small files of a folder one after another: they lie beside each other.
- * Memory: some 64 MiB for any size. 0 or -errno with `e`. */
+ * Memory, for any size and number of files: 20 MiB and, a thread, 15 MiB (binary STL: up to 50),
+ * and up to 48 MiB more while a shape has over a million vertices. 0 or -errno with `e`. */
 int pack_writer_add(struct pack_writer *w, const struct pack_item *item,
                     int64_t (*read)(void *arg, void *buf, size_t len), void *arg, struct err *e);
 

@@ -72,8 +72,9 @@ int pack_pages_end(struct pack_pages *p, struct pack_trailer *t);
 /* Frees it and empties *p; NULL inside is fine. */
 void pack_pages_free(struct pack_pages **p);
 
-/* Appends a dataset record, and reads one: 0 or -EBADMSG. */
+/* Appends a dataset record. */
 void pack_dataset_encode(struct pack_slice id, struct pack_slice json, struct buf *out);
+/* Reads one; its texts point into `bytes`. 0 or -EBADMSG. */
 int pack_dataset_decode(const void *bytes, size_t len, struct pack_slice *id,
                         struct pack_slice *json);
 

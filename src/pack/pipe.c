@@ -1,4 +1,4 @@
-#include "pack/pipe.h"
+#include "pack/pipe_i.h"
 
 #include "base/hash.h"
 #include "base/lock.h"
@@ -7,6 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    QUEUE = 256, /* blocks in the pipe */
+    ALIGN = 64,
+    ROOM = (CODEC_BLOCK_MAX + CODEC_HEAD + ALIGN - 1) / ALIGN * ALIGN, /* of a whole block */
+};
+
 struct work {
     struct pool_job job;
     struct pack_pipe *pipe;
@@ -14,54 +20,83 @@ struct work {
     bool done; /* protected by pipe->lock */
 };
 
+/* What one thread packs with. */
+struct kit {
+    struct kit *next;
+    struct codec *codec;
+    unsigned char *out;
+};
+
+/* The bytes of blocks lie one behind the other in a ring, so that many small ones may wait; one
+ * that does not fit before the end of the ring begins at 0. */
 struct pack_pipe {
     enum codec_effort effort;
     struct pool *pool;
     struct lock lock;
     pthread_cond_t done;
-    unsigned threads, idle; /* coders, and how many of them nobody uses; protected by lock */
-    struct codec **coder;   /* the idle ones come first; protected by lock */
-    unsigned slots, first, used;
-    struct work *work; /* a ring */
+    struct kit *kit; /* those that nobody uses; protected by lock */
+    unsigned char *ring;
+    size_t size, head, tail; /* of the ring: from tail to head it is in use; all, where they meet */
+    unsigned first, used;    /* of the queue */
+    struct work queue[QUEUE];
+    struct facts_part *spare[QUEUE];
+    unsigned spares;
 };
+
+static void kit_free(struct kit *k)
+{
+    if (k != NULL) {
+        codec_free(&k->codec);
+        free(k->out);
+    }
+    free(k);
+}
+
+static struct kit *kit_new(void)
+{
+    struct kit *k = calloc(1, sizeof(*k));
+    if (k == NULL)
+        return NULL;
+    k->codec = codec_new(1);
+    k->out = malloc(codec_bound(CODEC_BLOCK_MAX));
+    if (k->codec != NULL && k->out != NULL)
+        return k;
+    kit_free(k);
+    return NULL;
+}
+
+static void pack(struct kit *k, enum codec_effort effort, struct pack_slot *s)
+{
+    s->text_sum = hash64(s->bytes, s->len, 0);
+    s->packed_len = codec_encode(k->codec, s->bytes, s->len, s->offset, effort, k->out, s->facts);
+    memcpy(s->bytes, k->out, s->packed_len); /* at most CODEC_HEAD longer than the text */
+    s->packed_sum = hash64(s->bytes, s->packed_len, 0);
+}
 
 static void run(struct pool_job *job)
 {
     struct work *w = (struct work *)(void *)job; /* its first member */
     struct pack_pipe *p = w->pipe;
-    struct pack_slot *s = &w->slot;
     lock_take(&p->lock);
-    struct codec *c = p->coder[--p->idle]; /* there are as many as threads */
+    struct kit *k = p->kit; /* there are as many as threads */
+    p->kit = k->next;
     lock_drop(&p->lock);
-    s->packed_len = codec_encode(c, s->text, s->len, s->offset, p->effort, s->packed, s->facts);
-    s->text_sum = hash64(s->text, s->len, 0);
-    s->packed_sum = hash64(s->packed, s->packed_len, 0);
+    pack(k, p->effort, &w->slot);
     lock_take(&p->lock);
-    p->coder[p->idle++] = c;
+    k->next = p->kit;
+    p->kit = k;
     w->done = true;
     (void)pthread_cond_signal(&p->done);
     lock_drop(&p->lock);
 }
 
-static bool make_slots(struct pack_pipe *p)
+static bool add_kit(struct pack_pipe *p)
 {
-    p->work = calloc(p->slots, sizeof(*p->work));
-    p->coder = calloc(p->threads, sizeof(struct codec *));
-    if (p->work == NULL || p->coder == NULL)
+    struct kit *k = kit_new();
+    if (k == NULL)
         return false;
-    for (; p->idle < p->threads; p->idle++)
-        if ((p->coder[p->idle] = codec_new(1)) == NULL)
-            return false;
-    for (unsigned i = 0; i < p->slots; i++) {
-        struct work *w = &p->work[i];
-        w->pipe = p;
-        w->job.run = run;
-        w->slot.text = malloc(CODEC_BLOCK_MAX);
-        w->slot.packed = malloc(codec_bound(CODEC_BLOCK_MAX));
-        w->slot.facts = facts_part_new();
-        if (w->slot.text == NULL || w->slot.packed == NULL || w->slot.facts == NULL)
-            return false;
-    }
+    k->next = p->kit;
+    p->kit = k;
     return true;
 }
 
@@ -71,25 +106,52 @@ struct pack_pipe *pack_pipe_new(unsigned threads, enum codec_effort effort)
     if (p == NULL)
         return NULL;
     p->effort = effort;
-    p->threads = threads;
-    p->slots = threads + 2;
+    p->size = (threads + 1) * (size_t)ROOM;
     lock_init(&p->lock, LOCK_RANK_LEAF);
     lock_cond_init(&p->done);
-    p->pool = pool_create(threads);
-    if (p->pool == NULL || !make_slots(p))
+    p->ring = malloc(p->size);
+    bool fine = p->ring != NULL;
+    for (unsigned i = 0; i < threads && fine; i++)
+        fine = add_kit(p);
+    if (fine)
+        p->pool = pool_create(threads);
+    if (p->pool == NULL)
         pack_pipe_free(&p);
     return p;
 }
 
+/* Where in the ring a whole block has room: true and *at. */
+static bool find_room(struct pack_pipe *p, size_t *at)
+{
+    if (p->used == 0)
+        p->head = p->tail = 0;
+    *at = p->head;
+    if (p->used > 0 && p->head <= p->tail)
+        return p->tail - p->head >= ROOM;
+    if (p->size - p->head >= ROOM)
+        return true;
+    *at = 0;
+    return p->tail >= ROOM;
+}
+
 struct pack_slot *pack_pipe_free_slot(struct pack_pipe *p)
 {
-    return p->used < p->slots ? &p->work[(p->first + p->used) % p->slots].slot : NULL;
+    size_t at;
+    if (p->used == QUEUE || !find_room(p, &at))
+        return NULL;
+    struct work *w = &p->queue[(p->first + p->used) % QUEUE];
+    *w = (struct work){.job.run = run, .pipe = p, .slot.bytes = p->ring + at};
+    return &w->slot;
 }
 
 void pack_pipe_put(struct pack_pipe *p)
 {
-    struct work *w = &p->work[(p->first + p->used++) % p->slots];
-    w->done = false;
+    struct work *w = &p->queue[(p->first + p->used++) % QUEUE];
+    struct pack_slot *s = &w->slot;
+    size_t bytes = (s->len + CODEC_HEAD + ALIGN - 1) / ALIGN * ALIGN;
+    p->head = (size_t)(s->bytes - p->ring) + bytes;
+    if (s->shape)
+        s->facts = p->spares > 0 ? p->spare[--p->spares] : facts_part_new();
     pool_run(p->pool, &w->job);
 }
 
@@ -97,7 +159,7 @@ struct pack_slot *pack_pipe_take(struct pack_pipe *p)
 {
     if (p->used == 0)
         return NULL;
-    struct work *w = &p->work[p->first];
+    struct work *w = &p->queue[p->first];
     lock_take(&p->lock);
     while (!w->done)
         (void)lock_cond_wait(&p->done, &p->lock, -1);
@@ -107,8 +169,13 @@ struct pack_slot *pack_pipe_take(struct pack_pipe *p)
 
 void pack_pipe_done(struct pack_pipe *p)
 {
-    p->first = (p->first + 1) % p->slots;
+    struct pack_slot *s = &p->queue[p->first].slot;
+    if (s->facts != NULL)
+        p->spare[p->spares++] = s->facts;
+    p->first = (p->first + 1) % QUEUE;
     p->used--;
+    if (p->used > 0)
+        p->tail = (size_t)(p->queue[p->first].slot.bytes - p->ring);
 }
 
 void pack_pipe_free(struct pack_pipe **pp)
@@ -118,15 +185,15 @@ void pack_pipe_free(struct pack_pipe **pp)
     if (p == NULL)
         return;
     pool_destroy(&p->pool);
-    for (unsigned i = 0; p->work != NULL && i < p->slots; i++) {
-        free(p->work[i].slot.text);
-        free(p->work[i].slot.packed);
-        facts_part_free(&p->work[i].slot.facts);
+    while (p->used > 0)
+        pack_pipe_done(p);
+    while (p->spares > 0)
+        facts_part_free(&p->spare[--p->spares]);
+    for (struct kit *k = p->kit, *next; k != NULL; k = next) {
+        next = k->next;
+        kit_free(k);
     }
-    for (unsigned i = 0; p->coder != NULL && i < p->threads; i++)
-        codec_free(&p->coder[i]);
-    free(p->work);
-    free(p->coder);
+    free(p->ring);
     (void)pthread_cond_destroy(&p->done);
     lock_destroy(&p->lock);
     free(p);

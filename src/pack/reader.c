@@ -22,7 +22,7 @@ struct pack {
     unsigned char *tail; /* the pack's last bytes */
     size_t tail_len;
     struct cursor rows, datasets;
-    struct buf stored, before;
+    struct buf stored, before, id; /* id: of the dataset before */
     uint8_t before_type;
     uint64_t seen, text; /* files and their bytes, so far */
     bool hurt, ended;    /* an error was told; all rows were */
@@ -96,6 +96,7 @@ void pack_close(struct pack **pp)
     free(p->datasets.raw);
     buf_free(&p->stored);
     buf_free(&p->before);
+    buf_free(&p->id);
     (void)ZSTD_freeDCtx(p->zstd);
     free(p->memory);
     free(p);
@@ -131,7 +132,7 @@ static int read_page(struct pack *p, struct cursor *c, const struct page_head *h
     uint64_t at = c->at + PACK_PAGE_HEAD;
     c->at = at + h->stored; /* a damaged page is passed over by the next call */
     buf_clear(&p->stored);
-    if (buf_reserve(&p->stored, h->stored) != 0)
+    if (buf_reserve(&p->stored, (size_t)h->stored + 1) != 0)
         return err_set(e, -ENOMEM, "out of memory");
     int r = fetch(p, at, h->stored, p->stored.data);
     if (r != 0)
@@ -266,6 +267,12 @@ struct pack_slice pack_row_bytes(const struct pack *p)
     return p->bytes;
 }
 
+static bool comes_after(struct pack_slice id, const struct buf *before)
+{
+    int c = memcmp(id.s, before->data, id.len < before->len ? id.len : before->len);
+    return c > 0 || (c == 0 && id.len > before->len);
+}
+
 int pack_next_dataset(struct pack *p, struct pack_slice *id, struct pack_slice *json, struct err *e)
 {
     struct pack_slice bytes;
@@ -274,5 +281,9 @@ int pack_next_dataset(struct pack *p, struct pack_slice *id, struct pack_slice *
         return r;
     if (pack_dataset_decode(bytes.s, bytes.len, id, json) != 0)
         return err_set(e, -EBADMSG, "damaged: the record of a dataset is cut short");
-    return 1;
+    if (p->id.len > 0 && !comes_after(*id, &p->id))
+        return err_set(e, -EBADMSG, "damaged: the records of its datasets are not in order");
+    buf_clear(&p->id);
+    buf_add(&p->id, id->s, id->len);
+    return p->id.err != 0 ? err_set(e, -ENOMEM, "out of memory") : 1;
 }

@@ -244,13 +244,19 @@ static uint64_t view_small(struct view *v, uint64_t max)
     return value;
 }
 
+static bool block_fits(uint64_t packed, uint64_t text, uint64_t offset, uint64_t limit)
+{
+    return packed > CODEC_HEAD && packed <= text + CODEC_HEAD && packed <= UINT32_MAX &&
+           offset <= limit && packed <= limit - offset;
+}
+
 /* Their number follows from the size of the file and of a block, which may come in any order: the
  * field is kept and read last. */
 static bool get_blocks(struct view *v, uint64_t limit, struct pack_row_memory *m)
 {
     struct pack_row *row = &m->row;
     uint64_t offset = pack_get_varint(v), unit = pack_get_varint(v);
-    if (v->err != 0 || row->size == 0 || unit == 0 || unit > row->size || offset < PACK_HEAD)
+    if (v->err != 0 || unit == 0 || unit > row->size || offset < PACK_HEAD)
         return false;
     uint64_t count = (row->size - 1) / unit + 1;
     if (count > PACK_BLOCKS_MAX || count * 17 > (uint64_t)(v->end - v->p))
@@ -258,8 +264,7 @@ static bool get_blocks(struct view *v, uint64_t limit, struct pack_row_memory *m
     for (size_t i = 0; i < count; i++) {
         uint64_t packed = pack_get_varint(v);
         uint64_t text = i + 1 < count ? unit : row->size - unit * (count - 1);
-        if (v->err != 0 || packed <= CODEC_HEAD || packed > text + CODEC_HEAD ||
-            packed > UINT32_MAX || offset > limit || packed > limit - offset)
+        if (v->err != 0 || !block_fits(packed, text, offset, limit))
             return false;
         m->block[i] = (struct pack_block){offset, (uint32_t)packed, text, 0, 0};
         offset += packed;
@@ -354,13 +359,13 @@ int pack_row_decode(const void *bytes, size_t len, uint64_t limit, struct pack_r
                     struct err *e)
 {
     struct view v = view_of(bytes, len);
-    struct reading r = {.row = &m->row, .blocks = view_of(NULL, 0)};
+    struct reading r = {.row = &m->row, .blocks = view_of("", 0)};
     const char *wrong = NULL;
     char name[128];
     m->row = (struct pack_row){.size = 0};
     while (v.p < v.end && wrong == NULL)
         wrong = read_field(&v, &r);
-    if (wrong == NULL && r.blocks.p != NULL && !get_blocks(&r.blocks, limit, m))
+    if (wrong == NULL && (r.tags >> TAG_BLOCKS & 1) != 0 && !get_blocks(&r.blocks, limit, m))
         wrong = "blocks that do not add up to the size or lie outside of the pack";
     if (wrong == NULL)
         wrong = judge(&r);

@@ -33,10 +33,13 @@ static int check_version(uint64_t version, struct err *e)
 
 int pack_head_check(const unsigned char head[PACK_HEAD], struct err *e)
 {
-    struct view v = view_of(head + 8, 2);
+    struct view v = view_of(head + 8, 8);
     if (memcmp(head, pack_magic, sizeof(pack_magic)) != 0)
         return err_set(e, -EBADMSG, "not a pack: it does not begin like one");
-    return check_version(view_le(&v, 2), e);
+    int r = check_version(view_le(&v, 2), e);
+    if (r == 0 && (view_le(&v, 2) != 0 || view_le(&v, 4) != 0))
+        r = err_set(e, -EBADMSG, "damaged: its first bytes are not those of a pack");
+    return r;
 }
 
 void pack_trailer_write(const struct pack_trailer *t, unsigned char out[PACK_TRAILER])

@@ -2,6 +2,7 @@
 
 #include "base/fsio.h"
 #include "base/hash.h"
+#include "base/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SORT_MEMORY = 8 << 20 };
@@ -17,11 +19,17 @@ enum { SORT_MEMORY = 8 << 20 };
 
 static int open_file(struct pack_writer *w, const char *name, int flags, struct err *e)
 {
-    w->fd = open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0666);
-    if (w->fd < 0)
+    struct stat held, named;
+    w->fd = open(name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags, 0666);
+    if (w->fd < 0 || fstat(w->fd, &held) != 0)
         return err_set(e, -errno, "%s: %s", name, err_text(errno));
-    if (flock(w->fd, LOCK_EX | LOCK_NB) != 0)
+    if (!S_ISREG(held.st_mode))
+        return err_set(e, -EINVAL, "%s: not a regular file", name);
+    /* Whoever held the lock before may have given the file another name since. */
+    if (flock(w->fd, LOCK_EX | LOCK_NB) != 0 || lstat(name, &named) != 0 ||
+        named.st_dev != held.st_dev || named.st_ino != held.st_ino)
         return err_set(e, -EBUSY, "%s: another medshapefs is writing it", name);
+    w->locked = true;
     return 0;
 }
 
@@ -48,11 +56,13 @@ static int begin_file(struct pack_writer *w, struct err *e)
     if (!w->o.append || access(w->path, F_OK) != 0)
         return begin_new(w, e);
     int r = open_file(w, w->path, 0, e);
-    if (r == 0)
-        r = pack_writer_take_over(w, e);
-    if (r == 0 && ftruncate(w->fd, (off_t)w->old_end) != 0)
+    off_t end = r == 0 ? lseek(w->fd, 0, SEEK_END) : 0;
+    if (end < 0)
         r = err_set(e, -errno, "%s: %s", w->path, err_text(errno));
-    return r;
+    if (r != 0)
+        return r;
+    w->pos = w->old_end = (uint64_t)end;
+    return pack_writer_take_over(w, e);
 }
 
 static unsigned thread_count(unsigned wanted)
@@ -96,10 +106,6 @@ int pack_writer_open(const struct pack_writer_options *o, struct pack_writer **o
     int r = begin(w, o->path, e);
     if (r != 0) {
         w->err = r;
-        if (r == -EBUSY || r == -EEXIST) { /* what is there is not ours to remove */
-            free(w->partial);
-            w->partial = NULL;
-        }
         pack_writer_abort(&w);
     }
     *out = w;
@@ -135,6 +141,7 @@ static struct pack_pending *pending_new(const struct pack_item *item)
         return NULL;
     f->row =
         (struct pack_row){.type = item->type, .mtime = item->mtime, .mtime_ns = item->mtime_ns};
+    f->shape = item->type == PACK_FILE && str_iends(item->path.s, item->path.len, ".stl");
     f->row.path = keep(&f->text, item->path);
     buf_add(&f->text, "", 1);
     f->row.url = keep(&f->text, item->url);
@@ -174,7 +181,9 @@ static void finish(struct pack_writer *w, struct pack_pending *f)
     struct pack_row *row = &f->row;
     row->block = (const struct pack_block *)(const void *)f->blocks.data;
     row->blocks = f->blocks.len / sizeof(struct pack_block);
-    if (row->blocks > 0) {
+    if (f->shape) {
+        if (row->blocks == 0)
+            facts_reset(w->facts);
         facts_end(w->facts, row->path.s, &row->facts);
         row->has_facts = row->facts.health != FACTS_UNKNOWN;
     }
@@ -184,8 +193,6 @@ static void finish(struct pack_writer *w, struct pack_pending *f)
         r = pack_writer_row(w, row->path, row->type, row->size, bytes.data, bytes.len);
     if (r != 0 && w->err == 0)
         w->err = r;
-    w->files++;
-    w->text += row->size;
     buf_free(&bytes);
     pending_free(f);
 }
@@ -203,17 +210,21 @@ static bool retire(struct pack_writer *w)
                                .packed_sum = s->packed_sum,
                                .text_sum = s->text_sum};
     if (w->err == 0)
-        w->err = fsio_pwrite_all(w->fd, s->packed, s->packed_len, w->pos);
-    if (f->blocks.len == 0)
+        w->err = fsio_pwrite_all(w->fd, s->bytes, s->packed_len, w->pos);
+    if (f->shape && f->blocks.len == 0)
         facts_reset(w->facts);
-    facts_add(w->facts, s->facts);
+    if (s->facts != NULL)
+        facts_add(w->facts, s->facts);
+    else if (f->shape)
+        f->shape = false;
     buf_add(&f->blocks, &block, sizeof(block));
     w->pos += s->packed_len;
     pack_pipe_done(w->pipe);
+    w->packed_text += block.text;
     if (--f->outstanding == 0 && f->closed)
         finish(w, f);
     if (w->o.progress != NULL)
-        w->o.progress(w->o.arg, w->text + (f->closed ? 0 : f->row.size), w->pos);
+        w->o.progress(w->o.arg, w->packed_text, w->pos);
     return true;
 }
 
@@ -256,16 +267,17 @@ static int feed(struct pack_writer *w, struct pack_pending *f, struct hash_sha25
     int64_t n = CODEC_BLOCK_MAX;
     while (n == CODEC_BLOCK_MAX) {
         struct pack_slot *s = free_slot(w);
-        n = fill(s->text, read, arg);
+        n = fill(s->bytes, read, arg);
         if (n <= 0 || w->err != 0)
             break;
         s->len = (size_t)n;
         s->offset = f->row.size;
         s->owner = f;
+        s->shape = f->shape;
         f->outstanding++;
         f->row.size += s->len;
+        hash_sha256_add(sha, s->bytes, s->len);
         pack_pipe_put(w->pipe);
-        hash_sha256_add(sha, s->text, s->len); /* the threads only read it */
         if (f->row.size > PACK_SIZE_MAX)
             return -EFBIG;
     }
@@ -329,13 +341,34 @@ static int copy_block(struct pack_writer *w, const struct pack_block *from,
     return r;
 }
 
+/* 0 where the row's blocks are as a pack has them. */
+static int check_blocks(const struct pack_row *row)
+{
+    uint64_t text = 0, unit = row->blocks > 0 ? row->block[0].text : 0;
+    if (row->size > PACK_SIZE_MAX || row->blocks > PACK_BLOCKS_MAX)
+        return -EFBIG;
+    for (size_t i = 0; i < row->blocks; i++) {
+        const struct pack_block *b = &row->block[i];
+        if (b->text > CODEC_BLOCK_MAX)
+            return -ENOTSUP;
+        if (b->packed <= CODEC_HEAD || b->packed > b->text + CODEC_HEAD || b->text > unit ||
+            (b->text < unit && i + 1 < row->blocks))
+            return -EINVAL;
+        text += b->text;
+    }
+    return text == row->size ? 0 : -EINVAL;
+}
+
 int pack_writer_copy(struct pack_writer *w, const struct pack_row *row, const struct pack_io *io,
                      struct err *e)
 {
     struct buf scratch = BUF_INIT, blocks = BUF_INIT, bytes = BUF_INIT;
+    int r = pack_path_ok(row->path) ? check_blocks(row) : -EINVAL;
+    if (r != 0)
+        return failed(row->path, r, e);
     drain(w);
     uint64_t start = w->pos;
-    int r = w->err;
+    r = w->err;
     for (size_t i = 0; i < row->blocks && r == 0; i++) {
         struct pack_block block = row->block[i];
         block.offset = w->pos;
@@ -356,8 +389,9 @@ int pack_writer_copy(struct pack_writer *w, const struct pack_row *row, const st
         w->pos = start;
         return failed(row->path, r, e);
     }
-    w->files++;
-    w->text += row->size;
+    w->packed_text += row->size;
+    if (w->o.progress != NULL)
+        w->o.progress(w->o.arg, w->packed_text, w->pos);
     return 0;
 }
 
@@ -426,9 +460,9 @@ void pack_writer_abort(struct pack_writer **wp)
         return;
     if (w->pipe != NULL)
         drain(w);
-    if (w->partial != NULL)
+    if (w->locked && w->partial != NULL) /* else it is not ours to remove */
         (void)unlink(w->partial);
-    else if (w->old_end > 0)
+    else if (w->locked)
         (void)ftruncate(w->fd, (off_t)w->old_end);
     writer_free(w);
 }

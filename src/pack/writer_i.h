@@ -3,7 +3,7 @@
 #define PACK_WRITER_I_H
 
 #include "pack/pack_i.h"
-#include "pack/pipe.h"
+#include "pack/pipe_i.h"
 
 /* A file whose blocks are on their way. */
 struct pack_pending {
@@ -12,6 +12,7 @@ struct pack_pending {
     struct buf blocks; /* struct pack_block */
     unsigned outstanding;
     bool closed; /* all of it was read */
+    bool shape;  /* facts are wanted */
 };
 
 struct pack_dataset {
@@ -22,9 +23,10 @@ struct pack_writer {
     struct pack_writer_options o;
     char *path, *partial; /* partial: NULL where the pack itself is written, behind its old end */
     int fd;
-    uint64_t pos, old_end; /* old_end: 0 for a new pack */
-    uint64_t files, text;
-    struct sort *rows; /* key: pack_path_key(); value: type, size, row */
+    bool locked;           /* fd is ours alone */
+    uint64_t pos, old_end; /* old_end: bytes of the file that is appended to */
+    uint64_t packed_text;  /* for the progress */
+    struct sort *rows;     /* key: pack_path_key(); value: type, size, row */
     struct pack_pipe *pipe;
     struct facts_sum *facts; /* of the file whose blocks come out now */
     struct pack_dataset *dataset;
@@ -39,8 +41,7 @@ int pack_writer_row(struct pack_writer *w, struct pack_slice path, uint8_t type,
 /* Writes catalogue and trailer behind the blocks. 0 or -errno with `e`. */
 int pack_writer_catalogue(struct pack_writer *w, struct err *e);
 
-/* Takes the rows and datasets of the pack that is appended to; sets pos and old_end. 0 or -errno
- * with `e`. */
+/* Takes the rows and datasets of the pack that is appended to. 0 or -errno with `e`. */
 int pack_writer_take_over(struct pack_writer *w, struct err *e);
 
 #endif

@@ -1,26 +1,28 @@
 /* Blocks of text through threads that pack them, out again in the order in which they came in. */
-#ifndef PACK_PIPE_H
-#define PACK_PIPE_H
+#ifndef PACK_PIPE_I_H
+#define PACK_PIPE_I_H
 
 #include "codec/block.h"
+
+#include <stdbool.h>
 
 struct pack_pipe;
 
 /* A block on its way. */
 struct pack_slot {
-    unsigned char *text; /* CODEC_BLOCK_MAX bytes */
-    size_t len;
-    uint64_t offset; /* in its file */
-    void *owner;     /* the caller's */
+    unsigned char *bytes; /* CODEC_BLOCK_MAX bytes of text; packed ones once it comes out */
+    size_t len;           /* of the text */
+    uint64_t offset;      /* in its file */
+    bool shape;           /* facts are wanted */
+    void *owner;          /* the caller's */
     /* Once it comes out: */
-    unsigned char *packed;
     size_t packed_len;
     uint64_t packed_sum, text_sum;
-    struct facts_part *facts;
+    struct facts_part *facts; /* NULL unless wanted, or where there was no memory */
 };
 
-/* A pipe with `threads` threads (some 25 MiB each); NULL when out of memory or threads. The
- * caller's side is one thread's. */
+/* A pipe with `threads` threads; NULL when out of memory or threads. The caller's side is one
+ * thread's. */
 struct pack_pipe *pack_pipe_new(unsigned threads, enum codec_effort effort);
 
 /* A free slot to fill, or NULL: take one out first. */
