@@ -1,5 +1,6 @@
 """Where the benchmark's bytes and names come from: servers on the loopback, lists, folders of files."""
 import functools
+import json
 import os
 import pathlib
 import random
@@ -35,9 +36,9 @@ def generated_names():
         yield "%d_skull.stl" % (100206 + i)
 
 
-def real_list():
-    """Path of the real list where it is at hand, or None."""
-    path = os.path.join(os.environ.get("MSFS_DATA") or ROOT.parent / "shared" / "data", LIST)
+def real_data(name):
+    """Path of something of the real data where it is at hand, or None."""
+    path = os.path.join(os.environ.get("MSFS_DATA") or ROOT.parent / "shared" / "data", name)
     return path if os.path.exists(path) else None
 
 
@@ -56,15 +57,26 @@ def fill(path, size, seed):
 
 
 class Origins:
-    """Everything is made when it is first asked for."""
+    """Everything is made when it is first asked for. `notes` are for the reader of the result."""
 
-    def __init__(self, work, small):
-        self.work, self.small_count = work, small
+    def __init__(self, work, small, meshes):
+        self.work, self.small_count, self.mesh_folder = work, small, os.path.abspath(meshes)
+        self.made, self.notes = {}, []
+
+    def meshes(self, what):
+        """Paths by name of a set of meshes.py, which VTK makes once; None, with a note, where there is no VTK."""
+        if what not in self.made:
+            script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "meshes.py")
+            p = subprocess.run(["/usr/bin/python3", script, self.mesh_folder, what], stdout=subprocess.PIPE, check=False)
+            self.made[what] = json.loads(p.stdout) if p.returncode == 0 else None
+            if p.returncode != 0:
+                self.notes.append("no meshes of set %s: /usr/bin/python3 has no VTK (apt install python3-vtk9)" % what)
+        return self.made[what]
 
     @functools.cached_property
     def names(self):
         """File with the 106,101 names, and whether they are the real ones."""
-        if real := real_list():
+        if real := real_data(LIST):
             return real, True
         path = self.work.path("names.txt")
         with open(path, "w") as f:

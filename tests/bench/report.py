@@ -3,8 +3,10 @@ import html
 import math
 import statistics
 
+from row import OURS
+
 COLOURS = {"medshapefs": "#c0392b", "disk": "#555555", "curl": "#2471a3", "floorfs": "#888888", "httpdirfs": "#1e8449",
-           "rclone": "#b7950b"}
+           "rclone": "#b7950b", "raw cache": "#7d3c98", "zstd -3": "#d68910", "zstd -19": "#2471a3", "xz": "#1e8449"}
 
 
 def median(row, system):
@@ -19,15 +21,31 @@ def ratio(row, system, of=statistics.median):
     return of(row.values[system]) / of(row.values[row.base])
 
 
+def best_of(row):
+    return max if row.more_is_better() else min
+
+
+def marks(row):
+    """(text, whether it is reached or None) of each mark that a row has."""
+    ours = row.values.get(OURS)
+    if row.limit is not None:
+        value = ratio(row, OURS) if row.base else median(row, OURS)
+        text = "<= %.3g x %s" % (row.limit, row.base) if row.base else "< %g %s" % (row.limit, row.unit)
+        yield text, None if value is None else value <= row.limit if row.base else value < row.limit
+    if row.least is not None:
+        yield ">= %g %s" % (row.least, row.unit), min(ours) >= row.least if ours else None
+    if row.beats is not None:
+        theirs = row.values.get(row.beats)
+        yield "> " + row.beats, all(a > b for a, b in zip(ours, theirs, strict=True)) if ours and theirs else None
+
+
 def verdict(row):
-    """(target, whether it is reached or None) of a row that has a target."""
-    if row.limit is None:
+    """(the marks as text, whether all are reached or None) of a row that has one."""
+    found = list(marks(row))
+    if not found:
         return None
-    value = ratio(row, "medshapefs") if row.base else median(row, "medshapefs")
-    text = "<= %g x %s" % (row.limit, row.base) if row.base else "< %g %s" % (row.limit, row.unit)
-    if value is None:
-        return text, None
-    return text, value <= row.limit if row.base else value < row.limit
+    told = [reached for _, reached in found]
+    return ", ".join(text for text, _ in found), False if False in told else None if None in told else True
 
 
 def number(value):
@@ -44,8 +62,8 @@ def cell(row, system):
 
 def systems_of(row, peers):
     """Those with a result, and every peer where there is anything to compare with."""
-    order = ([row.base] if row.base else []) + ["medshapefs", *row.values, *row.marks] + (peers if row.base else [])
-    return list(dict.fromkeys(order))
+    others = peers if row.base and not row.own else []
+    return list(dict.fromkeys([row.base] * bool(row.base) + [OURS, *row.values, *row.marks, *others]))
 
 
 def table(rows, peers):
@@ -54,7 +72,7 @@ def table(rows, peers):
     for row in rows:
         title = row.title
         for system in systems_of(row, peers):
-            r, best, target = ratio(row, system), ratio(row, system, min), ""
+            r, best, target = ratio(row, system), ratio(row, system, best_of(row)), ""
             if system == "medshapefs" and verdict(row):
                 text, reached = verdict(row)
                 target = "%s: %s" % (text, {True: "reached", False: "MISSED", None: "-"}[reached])
@@ -67,11 +85,12 @@ def table(rows, peers):
 def as_json(rows, machine, notes):
     out = []
     for row in rows:
-        got = {s: {"median": median(row, s), "values": v, "ratio": ratio(row, s), "best": ratio(row, s, min)}
+        got = {s: {"median": median(row, s), "values": v, "ratio": ratio(row, s), "best": ratio(row, s, best_of(row))}
                for s, v in row.values.items() if v}
         target = verdict(row)
-        out.append({"row": row.key, "title": row.title, "unit": row.unit, "base": row.base, "systems": got, "late": row.marks,
-                    "limit": row.limit, "reached": target[1] if target else None})
+        out.append({"row": row.key, "title": row.title, "unit": row.unit, "base": row.base, "of": row.names,
+                    "systems": got, "late": row.marks,
+                    "limit": row.limit, "least": row.least, "beats": row.beats, "reached": target[1] if target else None})
     return {"machine": machine, "notes": notes, "rows": out}
 
 
@@ -86,7 +105,7 @@ def points(row):
 
 def plot(rows):
     """Points on a logarithmic scale of ratios, one line a row; a bar is the target."""
-    shown = [(row, points(row)) for row in rows if points(row)]
+    shown = [(row, points(row)) for row in rows if points(row) and not row.more_is_better()]
     every = [v for _, p in shown for v in p.values()] + [0.5, 2]
     low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)))
     left, width, step, top = 400, 620, 24, 60

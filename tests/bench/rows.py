@@ -7,19 +7,10 @@ import sys
 import time
 
 import cells
+import codec
+import packed
 import systems
-
-MIB = 1 << 20
-OURS, DISK, CURL, FLOOR = "medshapefs", "disk", "curl", "floorfs"
-
-
-class Row:
-    """One line of the result. `base`: the system that ratios are to; `limit`: what ours must stay under (of the base's, else in
-    the row's unit)."""
-
-    def __init__(self, key, title, unit, base=None, limit=None):
-        self.key, self.title, self.unit, self.base, self.limit = key, title, unit, base, limit
-        self.values, self.marks = {}, {}
+from row import CURL, DISK, FLOOR, MIB, OURS, Row
 
 
 def all_rows(options):
@@ -46,7 +37,7 @@ def all_rows(options):
         Row("small-1-warm", "%d small files, 1 process, warm" % options.small, "s", DISK),
         Row("small-16", "%d small files, 16 processes, cold" % options.small, "s", CURL),
         Row("small-16-warm", "%d small files, 16 processes, warm" % options.small, "s", DISK),
-    ]
+    ] + packed.rows(options.small) + codec.rows()
 
 
 def below(mount, names):
@@ -60,11 +51,13 @@ def below(mount, names):
 class Bench:
     """Runs sessions; results are left in the rows."""
 
-    def __init__(self, work, origins, options, program, floor):
-        self.work, self.origins, self.options = work, origins, options
-        self.ours, self.floor, self.peers = systems.Medshapefs(work, program), systems.Floor(work, floor), systems.peers(work)
+    def __init__(self, work, origins, options, program, floor, codec_program):
+        self.work, self.origins, self.options, self.codec_program = work, origins, options, codec_program
+        self.ours, self.raw = systems.Medshapefs(work, program), systems.RawCache(work, program)
+        self.floor, self.peers = systems.Floor(work, floor), systems.peers(work)
         self.rows = {row.key: row for row in all_rows(options)}
-        self.notes = []
+        self.notes = origins.notes
+        self.below = below
 
     def say(self, text):
         if sys.stderr.isatty():
@@ -342,7 +335,8 @@ class Bench:
     SESSIONS = [(refresh, ("refresh", "refresh-mem", "refresh-sizes", "refresh-sizes-mem", "refresh-again")),
                 (lines, ("lines", "lines-mem")), (mount, ("mount",)), (listings, ("find", "ls", "ls-warm")),
                 (crawl, ("crawl", "crawl-mem")), (cached, ("cached",)), (cold, ("cold", "cold-cpu")), (random, ("random",)),
-                (small, ("small-1", "small-1-warm", "small-16", "small-16-warm"))]
+                (small, ("small-1", "small-1-warm", "small-16", "small-16-warm")),
+                *packed.SESSIONS, (codec.session, tuple(row.key for row in codec.rows()))]
 
     def run(self, wanted):
         """Runs the sessions that any wanted row needs (all where none is named); returns the rows that were measured."""

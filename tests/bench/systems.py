@@ -118,6 +118,20 @@ class Medshapefs(System):
             return Mount(self.work, path, json.load(f)["pid"], None, folders)
 
 
+class RawCache(Medshapefs):
+    """The same program with a cache that keeps the text as it is."""
+    name = "raw cache"
+
+    def __init__(self, work, program):
+        super().__init__(work, program)
+        self.config = work.path("raw.json")
+        with open(self.config, "w") as f:
+            json.dump({"cache": {"packed": False}}, f)
+
+    def options(self, source, cache):
+        return "config=%s,%s" % (self.config, super().options(source, cache))
+
+
 class Floor(System):
     name = "floorfs"
 
