@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SORT_MEMORY = 12 << 20, LATE_MEMORY = 2 << 20 };
+enum { SORT_MEMORY = 12 << 20, LATE_MEMORY = 4 << 20 };
 
 void ingest_row_encode(const struct ingest_row *r, struct buf *out)
 {
@@ -20,8 +20,9 @@ void ingest_row_encode(const struct ingest_row *r, struct buf *out)
     buf_lstr(out, r->subject.s, r->subject.len);
     buf_lstr(out, r->anatomy.s, r->anatomy.len);
     buf_lstr(out, r->etag.s, r->etag.len);
-    buf_lstr(out, r->key.s, r->key.len);
     buf_lstr(out, r->remote.s, r->remote.len);
+    buf_lstr(out, r->shown.s, r->shown.len);
+    buf_add(out, r->key.s, r->key.len);
 }
 
 int ingest_row_decode(const void *data, size_t len, struct ingest_row *out)
@@ -35,8 +36,9 @@ int ingest_row_decode(const void *data, size_t len, struct ingest_row *out)
     view_str(&v, &out->subject.s, &out->subject.len);
     view_str(&v, &out->anatomy.s, &out->anatomy.len);
     view_str(&v, &out->etag.s, &out->etag.len);
-    view_str(&v, &out->key.s, &out->key.len);
     view_str(&v, &out->remote.s, &out->remote.len);
+    view_str(&v, &out->shown.s, &out->shown.len);
+    out->key = (struct slice){(const char *)v.p, (size_t)(v.end - v.p)};
     return v.err;
 }
 
@@ -60,6 +62,8 @@ static int open_files(struct ingest *g, struct err *e)
         return r;
     size_t count = registry_count(g->o.registry);
     g->items = sort_create(g->o.temp_dir, SORT_MEMORY);
+    if (g->o.by_url)
+        g->origins = sort_create(g->o.temp_dir, SORT_MEMORY);
     g->late = sort_create(g->o.temp_dir, LATE_MEMORY);
     g->late_index = sort_create(g->o.temp_dir, LATE_MEMORY);
     g->spool = open_spool(g->o.temp_dir);
@@ -67,9 +71,10 @@ static int open_files(struct ingest *g, struct err *e)
     g->classes = calloc(INGEST_MAX_CLASSES, sizeof(g->classes[0]));
     g->class_slot = calloc((size_t)2 * INGEST_MAX_CLASSES, sizeof(g->class_slot[0]));
     g->place_folder = strdup("");
+    g->place_link = strdup("");
     if (g->items == NULL || g->late == NULL || g->late_index == NULL || g->spool == NULL ||
         g->datasets == NULL || g->classes == NULL || g->class_slot == NULL ||
-        g->place_folder == NULL)
+        g->place_folder == NULL || g->place_link == NULL || (g->o.by_url && g->origins == NULL))
         return err_set(e, -ENOMEM, "catalogue: out of memory or of temporary files");
     return 0;
 }
@@ -112,6 +117,7 @@ void ingest_abort(struct ingest **gp)
         (void)unlink(lock);
     }
     sort_destroy(&g->items);
+    sort_destroy(&g->origins);
     sort_destroy(&g->late);
     sort_destroy(&g->late_index);
     if (g->spool != NULL)
@@ -122,6 +128,7 @@ void ingest_abort(struct ingest **gp)
     free(g->class_slot);
     free(g->datasets);
     free(g->place_folder);
+    free(g->place_link);
     buf_free(&g->heap);
     free(g);
 }
@@ -138,14 +145,12 @@ int ingest_batch(struct ingest *g, bool now)
     return r;
 }
 
-/* The folder of a place as a path: each part escaped; one that is too deep becomes a single name.
- */
-static char *folder_path(const char *folder)
+char *ingest_folder_path(const char *folder, size_t len)
 {
     struct buf out = BUF_INIT;
-    size_t len = strlen(folder);
     for (size_t at = 0; at < len && len <= INGEST_PATH_MAX / 2;) {
-        size_t n = strcspn(folder + at, "/");
+        const char *slash = memchr(folder + at, '/', len - at);
+        size_t n = slash != NULL ? (size_t)(slash - folder) - at : len - at;
         if (n > 0) {
             str_safe_name(&out, folder + at, n);
             buf_str(&out, "/");
@@ -174,8 +179,10 @@ int ingest_place(struct ingest *g, const void *data, size_t len, const char *lin
     int r = row.err != 0 ? row.err : g->txn.err;
     buf_free(&row);
     free(g->place_folder);
-    g->place_folder = folder_path(folder);
-    if (g->place_folder == NULL)
+    g->place_folder = ingest_folder_path(folder, strlen(folder));
+    free(g->place_link);
+    g->place_link = strdup(link);
+    if (g->place_folder == NULL || g->place_link == NULL)
         return -ENOMEM;
     return r != 0 ? r : ingest_batch(g, false);
 }
@@ -185,23 +192,24 @@ static bool same(const char *a, size_t alen, struct slice b)
     return alen == b.len && memcmp(a, b.s, alen) == 0;
 }
 
-int ingest_item(struct ingest *g, const struct ingest_item *item)
+static int sort_item(struct ingest *g, const struct ingest_item *item,
+                     const struct shape_name *shape, size_t dataset, const char *folder)
 {
-    struct shape_name shape;
-    registry_classify(g->o.registry, item->name.s, item->name.len, item->forced, &shape);
     struct ingest_row row = {.place = item->place,
                              .size = item->size,
                              .mtime = item->mtime,
-                             .dataset = (uint16_t)shape.dataset,
-                             .side = shape.side,
-                             .subject = {shape.subject, shape.subject_len},
-                             .anatomy = slice_of(shape.anatomy),
+                             .dataset = (uint16_t)dataset,
+                             .side = shape->side,
+                             .subject = {shape->subject, shape->subject_len},
+                             .anatomy = slice_of(shape->anatomy),
                              .etag = item->etag,
                              .key = item->key};
     struct buf key = BUF_INIT, val = BUF_INIT;
-    buf_str(&key, registry_at(g->o.registry, shape.dataset)->id);
+    if (item->packed != NULL)
+        row.shown = item->packed->shown;
+    buf_str(&key, registry_at(g->o.registry, dataset)->id);
     buf_str(&key, "/");
-    buf_str(&key, g->place_folder);
+    buf_str(&key, folder);
     size_t name_at = key.len;
     str_safe_name(&key, item->name.s, item->name.len);
     if (key.err == 0 && !same(key.data + name_at, key.len - name_at, item->name))
@@ -212,9 +220,25 @@ int ingest_item(struct ingest *g, const struct ingest_item *item)
     ingest_row_encode(&row, &val);
     int r = key.err != 0 ? key.err : val.err;
     if (r == 0)
-        r = sort_add(g->items, key.data, key.len, val.data, val.len);
+        r = ingest_sort_row(g, item, &key, &val);
     buf_free(&key);
     buf_free(&val);
+    return r;
+}
+
+int ingest_item(struct ingest *g, const struct ingest_item *item)
+{
+    struct shape_name shape;
+    struct buf folder = BUF_INIT;
+    size_t dataset;
+    int r = 0;
+    if (item->packed == NULL) {
+        registry_classify(g->o.registry, item->name.s, item->name.len, item->forced, &shape);
+        return sort_item(g, item, &shape, shape.dataset, g->place_folder);
+    }
+    if (ingest_pack_place(g, item, &dataset, &shape, &folder))
+        r = folder.err != 0 ? folder.err : sort_item(g, item, &shape, dataset, buf_cstr(&folder));
+    buf_free(&folder);
     return r;
 }
 
@@ -237,6 +261,8 @@ static int write_info(struct ingest *g)
 static int build(struct ingest *g)
 {
     int r = ingest_skeleton(g);
+    if (r == 0)
+        r = ingest_sort_end(g);
     if (r == 0)
         r = ingest_place_all(g);
     if (r == 0)

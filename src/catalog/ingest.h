@@ -20,6 +20,8 @@ struct ingest_options {
     const char *const *sources; /* "name: URL" of each source, for the generated texts */
     size_t source_count;
     int64_t now; /* time of this refresh */
+    bool sparse; /* show only datasets that have files */
+    bool by_url; /* of one object at several sources that of a pack counts, else the first */
 };
 
 struct ingest_item {
@@ -31,6 +33,16 @@ struct ingest_item {
     struct slice etag;
     size_t
         forced; /* number of the registry's dataset that the configuration names, else SIZE_MAX */
+    const struct ingest_packed *packed; /* of an object in a pack; else NULL */
+};
+
+/* What a pack tells of an object, as the source layer has it. */
+struct ingest_packed {
+    struct slice path;    /* in the pack */
+    struct slice dataset; /* its id; empty where the pack names none */
+    struct slice url;     /* at its origin; empty where not known */
+    struct slice shown;   /* the URL that index.csv shows */
+    const char *fallback; /* id of the dataset that it is of where no rule knows it */
 };
 
 /* Begins. 0 and *out, ended by ingest_finish() or ingest_abort(), or -errno with `e`. */
@@ -41,7 +53,8 @@ int ingest_begin(const struct ingest_options *o, struct ingest **out, struct err
 int ingest_place(struct ingest *g, const void *data, size_t len, const char *link,
                  const char *folder, uint32_t *number);
 
-/* Adds an object. 0 or -errno. */
+/* Adds an object; `order` has the source's number from bit 40 on. 0 or -errno. An object in a pack
+ * that is a generated text of an export is left out. */
 int ingest_item(struct ingest *g, const struct ingest_item *item);
 
 /* Notes a number under a name for catalog_meta(). */

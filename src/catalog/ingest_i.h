@@ -36,17 +36,19 @@ struct ingest {
     struct db_txn txn; /* of the batch that is being written */
     unsigned in_batch;
     struct db_txn
-        old_txn;        /* of the old catalogue, all the way; its db is NULL where there is none */
-    struct sort *items; /* path, 0, order -> struct row */
-    struct sort *late;  /* the same, of those whose path is taken */
-    struct sort *late_index;         /* path -> line of index.csv */
-    FILE *spool;                     /* lines of index.csv in order */
+        old_txn; /* of the old catalogue, all the way; its db is NULL where there is none */
+    struct sort *origins;    /* by_url: hash of the URL, no pack, order -> path, 0, order; row */
+    struct sort *items;      /* path, 0, order -> struct row */
+    struct sort *late;       /* the same, of those whose path is taken */
+    struct sort *late_index; /* path -> line of index.csv */
+    FILE *spool;             /* lines of index.csv in order */
     struct ingest_dataset *datasets; /* one for each of the registry */
     struct ingest_class *classes;
     size_t class_count;
     uint16_t *class_slot; /* hash table over classes, number + 1 */
     uint32_t places;
     char *place_folder; /* escaped, of the place added last, with '/' at its end; "" for none */
+    char *place_link;   /* of the same */
     char last_folder[INGEST_PATH_MAX]; /* the folder that the last object went to, and its id */
     uint64_t last_folder_id;
     struct buf heap; /* the chunk that is not full yet */
@@ -62,6 +64,7 @@ struct ingest_row {
     uint16_t dataset;
     enum side side;
     struct slice subject, anatomy, etag, key, remote;
+    struct slice shown; /* its URL where that is not link + key, else empty */
 };
 
 extern const char
@@ -71,6 +74,22 @@ extern const char
 void ingest_row_encode(const struct ingest_row *r, struct buf *out);
 /* Reads what ingest_row_encode() wrote. */
 int ingest_row_decode(const void *data, size_t len, struct ingest_row *out);
+
+/* Adds the object's row to those that are sorted. 0 or -errno. */
+int ingest_sort_row(struct ingest *g, const struct ingest_item *item, const struct buf *key,
+                    const struct buf *val);
+
+/* Ends the sorting by URL: what is left of it goes to g->items. 0 or -errno. */
+int ingest_sort_end(struct ingest *g);
+
+/* Where an object in a pack belongs: its dataset's number, and its folder below that (appended,
+ * escaped, '/' at its end). False: it is a generated text. */
+bool ingest_pack_place(const struct ingest *g, const struct ingest_item *item, size_t *dataset,
+                       struct shape_name *shape, struct buf *folder);
+
+/* A folder as a path: each part escaped, '/' at its end; one that is too deep becomes a single
+ * name. The caller frees; NULL when out of memory. */
+char *ingest_folder_path(const char *folder, size_t len);
 
 /* Commits the batch when it is full (or `now`) and begins the next. 0 or -errno. */
 int ingest_batch(struct ingest *g, bool now);

@@ -39,9 +39,10 @@ void ingest_index_line(struct ingest *g, const char *path, const struct ingest_r
     struct slice link;
     struct db_slice bytes;
     const struct dataset *d = registry_at(g->o.registry, r->dataset);
-    if (catalog_place(&g->txn, r->place, &link, &bytes))
+    if (r->shown.len == 0 && catalog_place(&g->txn, r->place, &link, &bytes))
         buf_add(&url, link.s, link.len);
-    buf_add(&url, r->key.s, r->key.len);
+    struct slice rest = r->shown.len > 0 ? r->shown : r->key;
+    buf_add(&url, rest.s, rest.len);
     buf_fmt(&full, "datasets/%s", path);
     buf_add(&anatomy, r->anatomy.s, r->anatomy.len);
     struct texts_row row = {.path = buf_cstr(&full),

@@ -110,8 +110,9 @@ int ingest_skeleton(struct ingest *g)
     }
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         put_text(g, texts[i].id, NODE_ROOT, texts[i].name);
-    for (size_t i = 0; i + 1 < registry_count(g->o.registry); i++)
-        make_dataset(g, i);
+    for (size_t i = 0; !g->o.sparse && i + 1 < registry_count(g->o.registry); i++)
+        if (!registry_at(g->o.registry, i)->borrowed)
+            make_dataset(g, i);
     return ingest_batch(g, true);
 }
 

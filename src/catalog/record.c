@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { FLAG_KEY_IS_NAME = 1, FLAG_HAS_REMOTE = 2 };
+enum { FLAG_KEY_IS_NAME = 1, FLAG_HAS_REMOTE = 2, FLAG_LONG_KEY = 4 };
 
 struct slice slice_of(const char *s)
 {
@@ -34,14 +34,20 @@ static void encode_file(const struct node *n, struct buf *out)
         flags |= FLAG_KEY_IS_NAME;
     if (n->remote.len > 0)
         flags |= FLAG_HAS_REMOTE;
+    if (n->key.len > UINT16_MAX)
+        flags |= FLAG_LONG_KEY;
     buf_le(out, flags, 1);
     buf_le(out, n->anatomy, 2);
     buf_le(out, (uint64_t)n->side, 1);
     buf_le(out, n->place, 4);
     add_slice(out, n->subject);
     add_slice(out, n->etag);
-    if ((flags & FLAG_KEY_IS_NAME) == 0)
+    if ((flags & FLAG_LONG_KEY) != 0) {
+        buf_le(out, n->key.len, 4);
+        buf_add(out, n->key.s, n->key.len);
+    } else if ((flags & FLAG_KEY_IS_NAME) == 0) {
         add_slice(out, n->key);
+    }
     if ((flags & FLAG_HAS_REMOTE) != 0)
         add_slice(out, n->remote);
 }
@@ -64,6 +70,15 @@ void node_encode(const struct node *n, struct buf *out)
     }
 }
 
+static struct slice take_key(struct view *v, unsigned flags)
+{
+    if ((flags & FLAG_LONG_KEY) == 0)
+        return take_slice(v);
+    size_t len = (size_t)view_le(v, 4);
+    const char *s = view_take(v, len);
+    return s != NULL ? (struct slice){s, len} : slice_of("");
+}
+
 static void decode_file(struct view *v, struct node *n)
 {
     unsigned flags = (unsigned)view_le(v, 1);
@@ -72,7 +87,7 @@ static void decode_file(struct view *v, struct node *n)
     n->place = (uint32_t)view_le(v, 4);
     n->subject = take_slice(v);
     n->etag = take_slice(v);
-    n->key = (flags & FLAG_KEY_IS_NAME) != 0 ? n->name : take_slice(v);
+    n->key = (flags & FLAG_KEY_IS_NAME) != 0 ? n->name : take_key(v, flags);
     if ((flags & FLAG_HAS_REMOTE) != 0)
         n->remote = take_slice(v);
     if (n->side > SIDE_RIGHT)

@@ -9,12 +9,12 @@
 
 enum {
     REGISTRY_MAX_FILE = 16 << 20,
-    REGISTRY_FILES = 2, /* built in, extra */
+    REGISTRY_FILES = 3, /* built in, extra, told by packs */
 };
 
 struct registry {
     struct registry_file files[REGISTRY_FILES];
-    struct buf extra; /* text of the second */
+    struct buf extra, records; /* texts of the second and third */
     struct registry_entry *entries;
     size_t count;
     struct classifier *rules;
@@ -32,9 +32,9 @@ static const struct dataset unsorted = {
     .keywords = no_keywords,
 };
 
-/* Adds the entries of one file; one with the id of an earlier one takes its place. Takes over what
- * they own. */
-static int merge(struct registry *r, struct registry_entry *more, size_t count)
+/* Adds the entries of one file; one with the id of an earlier one takes its place, or with `borrow`
+ * is left out. Takes over what they own. */
+static int merge(struct registry *r, struct registry_entry *more, size_t count, bool borrow)
 {
     struct registry_entry *all = reallocarray(r->entries, r->count + count + 1, sizeof(all[0]));
     if (all == NULL) {
@@ -46,11 +46,14 @@ static int merge(struct registry *r, struct registry_entry *more, size_t count)
         size_t k = 0;
         while (k < r->count && strcmp(all[k].d.id, more[i].d.id) != 0)
             k++;
-        if (k < r->count)
-            free((void *)(uintptr_t)all[k].d.keywords);
-        else
-            r->count++;
+        bool known = k < r->count;
+        if (known)
+            free((void *)(uintptr_t)(borrow ? more[i] : all[k]).d.keywords);
+        if (known && borrow)
+            continue;
+        r->count += !known;
         all[k] = more[i];
+        all[k].d.borrowed = borrow;
     }
     free(more);
     return 0;
@@ -65,7 +68,7 @@ static int read_file(struct registry *r, struct registry_file *f, struct err *e)
         registry_entries_free(entries, count);
         return rc;
     }
-    rc = merge(r, entries, count);
+    rc = merge(r, entries, count, f == &r->files[REGISTRY_FILES - 1]);
     return rc != 0 ? err_set(e, rc, "out of memory") : 0;
 }
 
@@ -102,7 +105,18 @@ static int add_rules(struct registry *r, struct err *e)
     return 0;
 }
 
-static int load(struct registry *r, const char *extra, struct err *e)
+static int read_records(struct registry *r, const char *records, struct err *e)
+{
+    struct registry_file *f = &r->files[REGISTRY_FILES - 1];
+    buf_str(&r->records, records);
+    if (r->records.err != 0)
+        return err_set(e, -ENOMEM, "out of memory");
+    *f = (struct registry_file){
+        .name = "datasets of packs", .text = buf_cstr(&r->records), .len = r->records.len};
+    return read_file(r, f, e);
+}
+
+static int load(struct registry *r, const char *extra, const char *records, struct err *e)
 {
     r->files[0] = (struct registry_file){.name = "built-in datasets",
                                          .text = (const char *)registry_datasets_json,
@@ -117,6 +131,8 @@ static int load(struct registry *r, const char *extra, struct err *e)
     rc = read_file(r, &r->files[0], e);
     if (rc == 0 && extra != NULL)
         rc = read_extra(r, extra, e);
+    if (rc == 0 && records != NULL)
+        rc = read_records(r, records, e);
     if (rc != 0)
         return rc;
     qsort(r->entries, r->count, sizeof(r->entries[0]), compare_entries);
@@ -125,8 +141,13 @@ static int load(struct registry *r, const char *extra, struct err *e)
 
 int registry_load(const char *extra, struct registry **out, struct err *e)
 {
+    return registry_load_more(extra, NULL, out, e);
+}
+
+int registry_load_more(const char *extra, const char *records, struct registry **out, struct err *e)
+{
     struct registry *r = calloc(1, sizeof(*r));
-    int rc = r != NULL ? load(r, extra, e) : err_set(e, -ENOMEM, "out of memory");
+    int rc = r != NULL ? load(r, extra, records, e) : err_set(e, -ENOMEM, "out of memory");
     if (rc != 0) {
         registry_free(r);
         return rc;
@@ -145,6 +166,7 @@ void registry_free(struct registry *r)
     for (size_t i = 0; i < REGISTRY_FILES; i++)
         json_free(r->files[i].root);
     buf_free(&r->extra);
+    buf_free(&r->records);
     free(r);
 }
 

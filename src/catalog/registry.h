@@ -3,6 +3,7 @@
 #ifndef CATALOG_REGISTRY_H
 #define CATALOG_REGISTRY_H
 
+#include "base/buf.h"
 #include "base/err.h"
 
 #include <stdbool.h>
@@ -22,6 +23,7 @@ struct dataset {
     const char *const *keywords; /* ended by NULL */
     const char *doubt; /* why it is not certain that its shapes are of this dataset; NULL where the
                           rule is of high confidence */
+    bool borrowed;     /* only a pack tells of it: shown where it has files */
 };
 
 struct registry;
@@ -33,6 +35,16 @@ struct registry;
  * `extra` come first. 0 or -errno with `e` (file, line, key). The caller frees with
  * registry_free(). */
 int registry_load(const char *extra, struct registry **out, struct err *e);
+
+/* The same with the datasets that packs tell of: a JSON text as that file's, without rules. They
+ * only add, and never take the place of one that is there. `records` may be freed after. */
+int registry_load_more(const char *extra, const char *records, struct registry **out,
+                       struct err *e);
+
+/* Whether a JSON text, which anybody may have written, is one entry that registry_load_more()
+ * takes, with exactly that id. 0 or -EINVAL with `e`. Pure. */
+int registry_record_check(const char *json, size_t len, const char *id, size_t id_len,
+                          struct err *e);
 
 /* Frees it and all that it gave; NULL is fine. */
 void registry_free(struct registry *r);
@@ -48,6 +60,10 @@ size_t registry_find(const struct registry *r, const char *id);
 
 /* "unstated", or dataset's licence: the name of its folder under licenses/. */
 const char *registry_licence(const struct dataset *d);
+
+/* Appends a dataset as an entry of such a file, in one line and without rules: what a pack keeps of
+ * it. */
+void registry_entry_json(const struct dataset *d, struct buf *out);
 
 /* What a file name says. */
 struct shape_name {

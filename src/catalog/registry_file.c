@@ -264,6 +264,33 @@ void registry_entries_free(struct registry_entry *entries, size_t count)
     free(entries);
 }
 
+int registry_record_check(const char *json, size_t len, const char *id, size_t id_len,
+                          struct err *e)
+{
+    struct buf text = BUF_INIT;
+    struct registry_entry *entries = NULL;
+    size_t count = 0;
+    struct json *alone = json_parse(json, len, NULL);
+    bool object = json_type(alone) == JSON_OBJECT;
+    json_free(alone);
+    if (!object)
+        return err_set(e, -EINVAL, "not a JSON object");
+    buf_str(&text, "{\"datasets\": [");
+    buf_add(&text, json, len);
+    buf_str(&text, "]}");
+    struct registry_file f = {.name = "a pack", .text = buf_cstr(&text), .len = text.len};
+    int r = registry_file_read(&f, &entries, &count, e);
+    if (r == 0 && (entries == NULL || count != 1 || entries[0].d.id == NULL ||
+                   strlen(entries[0].d.id) != id_len || memcmp(entries[0].d.id, id, id_len) != 0))
+        r = err_set(e, -EINVAL, "not the entry of one dataset under its own id");
+    if (r == 0 && entries != NULL && entries[0].rules != NULL)
+        r = err_set(e, -EINVAL, "rules do not belong into a pack");
+    registry_entries_free(entries, count);
+    json_free(f.root);
+    buf_free(&text);
+    return r;
+}
+
 /* A class or the beginning of one: what may be the name of a folder below anatomy/. */
 static int read_class(const struct scope *s, const struct json *v, const char **out)
 {

@@ -13,7 +13,7 @@
 struct conf_source {
     char
         *name; /* unique; names files below cache.dir, so [A-Za-z0-9._-]{1,64} and no leading '.' */
-    char *type;    /* "manifest" is the only one that this version has */
+    char *type;    /* "manifest" or "pack" */
     char *url;     /* http(s)://, file:// or, from source=, made of a path */
     char *dataset; /* NULL, or the dataset that all of its files belong to */
 };
@@ -44,7 +44,7 @@ struct conf {
     char *cache_dir; /* absolute; with source= already the folder of that source */
     uint64_t cache_size;
     uint64_t cache_min_free;
-    bool cache_packed; /* accepted, not used by this version: nothing can be packed yet */
+    bool cache_packed; /* what can be packed is kept packed */
     struct conf_network network;
     uint64_t refresh_s;    /* age in seconds at which a catalogue is refreshed; 0: never */
     bool by_source_option; /* mounted by source= */

@@ -9,7 +9,7 @@
 
 enum { FILE_MAX = 4 << 20, SOURCES_MAX = 64, MIRRORS_MAX = 64 };
 
-static const char only_type[] = "manifest";
+static const char *const types[] = {"manifest", "pack"};
 
 /* One reading of a file. */
 struct file {
@@ -104,12 +104,13 @@ static int source_type(const struct file *f, const struct json *v, const char *k
     const struct json *type = json_get(v, "type");
     const char *text = json_string(type, NULL);
     if (type == NULL)
-        return refuse(f, v, key, "has no \"type\" (it has to be \"manifest\")");
-    if (text == NULL || strcmp(text, only_type) == 0)
-        return 0;
+        return refuse(f, v, key, "has no \"type\" (\"manifest\" or \"pack\")");
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if (text == NULL || strcmp(text, types[i]) == 0)
+            return 0;
     struct buf why CLEANUP_BUF = BUF_INIT;
-    buf_fmt(&why, "source '%.64s': type '%.64s' is not in this version (it has: %s)",
-            json_string(json_get(v, "name"), key), text, only_type);
+    buf_fmt(&why, "source '%.64s': type '%.64s' is not in this version (it has: %s, %s)",
+            json_string(json_get(v, "name"), key), text, types[0], types[1]);
     return refuse(f, type, "", buf_cstr(&why));
 }
 

@@ -5,6 +5,7 @@
 #include "base/obj.h"
 #include "base/str.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,6 +15,8 @@
 
 enum { HEAD = 65536, NAME_MAX_LEN = 64 };
 
+static const char suffix[] = ".shapepack";
+static const char magic[] = {'\x93', 'S', 'H', 'P', '\r', '\n', '\x1a', '\n'};
 static const char in_names[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 
 bool conf_source_name_ok(const char *name)
@@ -112,19 +115,21 @@ static bool is_share(const char *path, size_t len)
 
 static int not_here(struct err *e, const char *what, const char *kind)
 {
-    return err_set(e, -EINVAL,
-                   "source=%.200s: %s is not in this version (it takes a list of links: a file of "
-                   "http:// or https:// URLs, or the URL of one)",
-                   what, kind);
+    return err_set(
+        e, -EINVAL,
+        "source=%.200s: %s is not in this version (it takes a list of links, a .shapepack "
+        "or a folder of them, each as a path or a URL)",
+        what, kind);
 }
 
-static int check_http(const char *url, struct err *e)
+static int check_http(const char *url, const char **type, struct err *e)
 {
     const char *path = url + http_prefix(url);
     path += strcspn(path, "/?#");
     size_t len = strcspn(path, "?#");
-    if (str_iends(path, len, ".shapepack"))
-        return not_here(e, url, "a .shapepack");
+    if (str_icontains(path, len, suffix, strlen(suffix)) || str_iends(path, len, "/index.json") ||
+        (len > 0 && path[len - 1] == '/' && !is_share(path, len)))
+        *type = "pack";
     return is_share(path, len) ? not_here(e, url, "a share") : 0;
 }
 
@@ -144,7 +149,7 @@ static const char *first_line(const char *head)
     }
 }
 
-static int check_head(const char *path, struct err *e)
+static int check_head(const char *path, const char **type, struct err *e)
 {
     char head[HEAD + 1];
     CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -152,6 +157,10 @@ static int check_head(const char *path, struct err *e)
     if (n < 0)
         return err_set(e, -errno, "source=%.200s: %s", path, err_text(errno));
     head[n] = '\0';
+    if (n >= (ssize_t)sizeof(magic) && memcmp(head, magic, sizeof(magic)) == 0) {
+        *type = "pack";
+        return 0;
+    }
     const char *line = first_line(head);
     if (line == NULL && n == HEAD)
         return 0;
@@ -163,22 +172,36 @@ static int check_head(const char *path, struct err *e)
     return 0;
 }
 
-static int check_local(const char *path, struct err *e)
+/* True where a folder has packs in it. */
+static bool has_packs(const char *path)
+{
+    DIR *d = opendir(path);
+    bool found = false;
+    for (struct dirent *x; d != NULL && !found && (x = readdir(d)) != NULL;)
+        found = x->d_name[0] != '.' && str_iends(x->d_name, strlen(x->d_name), suffix);
+    if (d != NULL)
+        (void)closedir(d);
+    return found;
+}
+
+static int check_local(const char *path, const char **type, struct err *e)
 {
     struct stat st;
     if (stat(path, &st) != 0)
         return err_set(e, -errno, "source=%.200s: %s", path, err_text(errno));
+    if (S_ISDIR(st.st_mode) && !has_packs(path))
+        return not_here(e, path, "a folder without packs");
+    if (S_ISDIR(st.st_mode) || str_iends(path, strlen(path), suffix))
+        *type = "pack";
     if (S_ISDIR(st.st_mode))
-        return not_here(e, path, "a folder");
-    if (str_iends(path, strlen(path), ".shapepack"))
-        return not_here(e, path, "a .shapepack");
+        return 0;
     if (!S_ISREG(st.st_mode))
         return err_set(e, -EINVAL, "source=%.200s: it is not a regular file", path);
-    return check_head(path, e);
+    return strcmp(*type, "pack") == 0 ? 0 : check_head(path, type, e);
 }
 
 /* The path of a file:// URL: as it stands where there is such a file, else decoded. */
-static int check_file_url(const char *url, struct err *e)
+static int check_file_url(const char *url, const char **type, struct err *e)
 {
     const char *path = strchr(url + 7, '/');
     char *decoded CLEANUP_FREE = strdup(path);
@@ -186,9 +209,9 @@ static int check_file_url(const char *url, struct err *e)
     if (decoded == NULL)
         return err_set(e, -ENOMEM, "source: out of memory");
     if (stat(path, &st) == 0)
-        return check_local(path, e);
+        return check_local(path, type, e);
     decoded[str_percent_decode(path, strlen(path), decoded, false)] = '\0';
-    return check_local(decoded, e);
+    return check_local(decoded, type, e);
 }
 
 /* The base name of the URL's path, in the letters that a name may have. */
@@ -215,6 +238,7 @@ int conf_source_settle(struct conf *c, struct err *e)
     char *text CLEANUP_FREE = src->url;
     char *base CLEANUP_FREE = c->cache_dir;
     char name[NAME_MAX_LEN + 1];
+    const char *type = "manifest";
     src->url = c->cache_dir = NULL;
     int rc = conf_source_url(text, &src->url, e);
     if (src->url == NULL) {
@@ -223,12 +247,13 @@ int conf_source_settle(struct conf *c, struct err *e)
         err_prefix(e, prefix);
         return rc;
     }
-    rc = http_prefix(src->url) > 0 ? check_http(src->url, e) : check_file_url(src->url, e);
+    rc = http_prefix(src->url) > 0 ? check_http(src->url, &type, e)
+                                   : check_file_url(src->url, &type, e);
     if (rc != 0)
         return rc;
     name_of(src->url, name);
     src->name = strdup(name);
-    src->type = strdup("manifest");
+    src->type = strdup(type);
     unsigned hash = (unsigned)hash64(src->url, strlen(src->url), 0);
     if (asprintf(&c->cache_dir, "%s/%s-%08x", base, name, hash) < 0)
         c->cache_dir = NULL;

@@ -20,9 +20,9 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_PROPFIND };
  * identity. */
 struct http_req {
     enum http_method method;
-    const char *url; /* http:// or https:// only; else -EPROTONOSUPPORT */
-    uint64_t first,
-        len; /* Range: bytes=first-(first+len-1); len 0: none. Never ask a range of an empty file */
+    const char *url;     /* http:// or https:// only; else -EPROTONOSUPPORT */
+    uint64_t first, len; /* Range: bytes=first-(first+len-1); first HTTP_UNKNOWN: the last `len`
+                            bytes; len 0: none. Never ask a range of an empty file */
     const char *user,
         *password; /* Basic from the first request; NULL: what netrc has for the host, else none */
     const char *body;              /* of a PROPFIND */

@@ -62,7 +62,9 @@ static void set_range(struct request *r, uint64_t first, uint64_t len)
 {
     if (len == 0)
         return;
-    if (len - 1 > (uint64_t)INT64_MAX || first > (uint64_t)INT64_MAX - (len - 1))
+    if (first == HTTP_UNKNOWN)
+        (void)snprintf(r->range, sizeof(r->range), "-%" PRIu64, len);
+    else if (len - 1 > (uint64_t)INT64_MAX || first > (uint64_t)INT64_MAX - (len - 1))
         r->bad = -EINVAL;
     else
         (void)snprintf(r->range, sizeof(r->range), "%" PRIu64 "-%" PRIu64, first, first + len - 1);

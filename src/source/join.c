@@ -197,7 +197,11 @@ static int emit_place(struct joining *s, uint32_t place)
     (void)buf_cstr(&user);
     if (link.err != 0 || folder.err != 0 || dav.err != 0 || user.err != 0)
         return -ENOMEM;
-    struct source_place out = {link.data, folder.data, dav.data, user.data, s->j->src->name};
+    const struct source_place out = {.link = link.data,
+                                     .folder = folder.data,
+                                     .dav = dav.data,
+                                     .user = user.data,
+                                     .source = s->j->src->name};
     s->place = place;
     return s->j->sink->place(s->j->sink->arg, &out, &s->number);
 }

@@ -181,4 +181,4 @@ static void keep(const struct conf_source *src, const struct source_listing *l)
     origin_keep(src, l);
 }
 
-const struct source_ops manifest_ops = {"manifest", list, keep};
+const struct source_ops manifest_ops = {"manifest", NULL, list, keep};

@@ -102,7 +102,10 @@ static int write_note(const struct conf_source *src, const struct source_listing
 
 static int spool_data(void *arg, const void *data, size_t len)
 {
+    static const char pack[] = {'\x93', 'S', 'H', 'P', '\r', '\n', '\x1a', '\n'};
     struct spool *s = arg;
+    if (s->len == 0 && len >= sizeof(pack) && memcmp(data, pack, sizeof(pack)) == 0)
+        return -EMEDIUMTYPE;
     int r = fsio_pwrite_all(s->fd, data, len, s->len);
     s->len += len;
     return r;
@@ -169,6 +172,10 @@ static int get_http(const struct conf_source *src, struct source_listing *l, con
     }
     char why[240];
     fetch_why(r == 0 ? -EBADMSG : r, &resp, why, sizeof(why));
+    if (r == -EMEDIUMTYPE)
+        (void)snprintf(why, sizeof(why),
+                       "it is a .shapepack, which a URL with that in its path or a source of type "
+                       "pack reads");
     return refuse(src, r == 0 ? -EBADMSG : r, why, e);
 }
 

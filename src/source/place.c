@@ -2,13 +2,13 @@
 
 #include "base/str.h"
 #include "net/url.h"
+#include "source/pack_key_i.h"
 #include "source/source.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { TOKEN_MAX = 128, ENCODED_VERSION = 1 };
+enum { TOKEN_MAX = 128 };
 
 static const char whole_folder[] = "a whole folder, not a file";
 static const char no_name[] = "no file name";
@@ -230,10 +230,13 @@ int source_request(const struct source_place *place, const char *key, size_t key
 {
     static const char *const headers[] = {"X-Requested-With: XMLHttpRequest", NULL};
     size_t start = text->len;
-    source_url(place, key, key_len, text);
+    if (place->pack)
+        buf_str(text, place->link);
+    else
+        source_url(place, key, key_len, text);
     if (text->err != 0)
         return text->err;
-    int r = by_link || place->dav[0] == '\0' ? 1 : add_dav_url(place, text, start);
+    int r = by_link || place->pack || place->dav[0] == '\0' ? 1 : add_dav_url(place, text, start);
     if (r < 0)
         return r;
     bool dav = r == 0;
@@ -251,52 +254,5 @@ int source_request(const struct source_place *place, const char *key, size_t key
 
 void source_url(const struct source_place *place, const char *key, size_t key_len, struct buf *out)
 {
-    buf_str(out, place->link);
-    buf_add(out, key, key_len);
-}
-
-void source_place_encode(const struct source_place *place, struct buf *out)
-{
-    buf_le(out, ENCODED_VERSION, 1);
-    buf_lstr(out, place->link, strlen(place->link));
-    buf_lstr(out, place->folder, strlen(place->folder));
-    buf_lstr(out, place->dav, strlen(place->dav));
-    buf_lstr(out, place->user, strlen(place->user));
-    buf_lstr(out, place->source, strlen(place->source));
-}
-
-static int take_text(struct view *v, char **out)
-{
-    const char *s;
-    size_t len;
-    view_str(v, &s, &len);
-    if (v->err != 0 || memchr(s, '\0', len) != NULL)
-        return -EBADMSG;
-    *out = strndup(s, len);
-    return *out == NULL ? -ENOMEM : 0;
-}
-
-int source_place_decode(const void *data, size_t len, struct source_place *out)
-{
-    *out = (struct source_place){0};
-    char **field[] = {&out->link, &out->folder, &out->dav, &out->user, &out->source};
-    struct view v = view_of(data, len);
-    int r = view_le(&v, 1) == ENCODED_VERSION ? 0 : -EBADMSG;
-    for (size_t i = 0; r == 0 && i < sizeof(field) / sizeof(field[0]); i++)
-        r = take_text(&v, field[i]);
-    if (r == 0 && v.p != v.end)
-        r = -EBADMSG;
-    if (r != 0)
-        source_place_free(out);
-    return r;
-}
-
-void source_place_free(struct source_place *place)
-{
-    free(place->link);
-    free(place->folder);
-    free(place->dav);
-    free(place->user);
-    free(place->source);
-    *place = (struct source_place){0};
+    pack_key_url(place->pack, place->link, strlen(place->link), key, key_len, out);
 }

@@ -30,7 +30,8 @@ static void check_request(const struct place_url *p)
 {
     char dav[] = "http://h/public.php/webdav/", user[] = "T", none[] = "";
     char *link = strndup(p->link, p->link_len);
-    struct source_place place = {link, none, dav, user, none};
+    struct source_place place = {
+        .link = link, .folder = none, .dav = dav, .user = user, .source = none};
     struct buf text = {0}, bytes = {0};
     struct http_req req = {0};
     check(source_request(&place, p->key, p->key_len, false, &text, &req) == 0);

@@ -87,8 +87,11 @@ static inline void listing_progress(void *arg, const char *text)
 /* Lists a URL. */
 static inline void fixture_list_url(struct fixture *f, const char *url)
 {
-    const struct source_sink sink = {listing_place, listing_item, listing_remark, listing_progress,
-                                     f};
+    const struct source_sink sink = {.place = listing_place,
+                                     .item = listing_item,
+                                     .remark = listing_remark,
+                                     .progress = listing_progress,
+                                     .arg = f};
     (void)snprintf(f->url, sizeof(f->url), "%s", url);
     buf_clear(&f->out);
     buf_clear(&f->remarks);

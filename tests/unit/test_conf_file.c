@@ -146,11 +146,11 @@ static void other_types_of_source_are_refused_by_name(void **state)
                  "{\"sources\": [\n{\"name\": \"a\", \"type\": \"manifest\", \"url\": \"/l\"},\n"
                  "{\"name\": \"msn2\", \"type\": \"s3\", \"endpoint\": \"https://x\", \"bucket\": "
                  "\"*\"}]}",
-                 "3: source 'msn2': type 's3' is not in this version (it has: manifest)");
+                 "3: source 'msn2': type 's3' is not in this version (it has: manifest, pack)");
     home_refuses(h, "{\"sources\": [{\"type\": \"\"}]}",
-                 "1: source 'sources[0]': type '' is not in this version (it has: manifest)");
+                 "1: source 'sources[0]': type '' is not in this version (it has: manifest, pack)");
     home_refuses(h, "{\"sources\": [{\"name\": \"a\", \"url\": \"/l\"}]}",
-                 "1: sources[0]: has no \"type\" (it has to be \"manifest\")");
+                 "1: sources[0]: has no \"type\" (\"manifest\" or \"pack\")");
 }
 
 #define SOURCE(members) "{\"sources\": [{\"type\": \"manifest\", " members "}]}"

@@ -161,14 +161,38 @@ static void refuses(struct home *h, const char *source, int code, const char *pa
         fail_msg("%s: %s", source, h->e.text);
 }
 
+static void is_of_type(struct home *h, const char *source, const char *type)
+{
+    char option[300];
+    (void)snprintf(option, sizeof(option), "source=%s", source);
+    assert_int_equal(home_load(h, NULL, option), 0);
+    assert_string_equal(h->conf->sources[0].type, type);
+}
+
+static void packs_are_told_by_name_or_first_bytes(void **state)
+{
+    struct home *h = *state;
+    home_write(h, "x.shapepack", "");
+    home_write(h, "renamed", "\x93SHP\r\n\x1a\n");
+    home_write(h, "list", "http://h/a.stl\n");
+    home_write(h, "packs/0001.shapepack", "");
+    is_of_type(h, "x.shapepack", "pack");
+    is_of_type(h, "renamed", "pack");
+    is_of_type(h, "list", "manifest");
+    is_of_type(h, "packs", "pack");
+    is_of_type(h, "http://h/X.SHAPEPACK?v=1", "pack");
+    is_of_type(h, "http://h/x.shapepack/content", "pack");
+    is_of_type(h, "http://h/packs/", "pack");
+    is_of_type(h, "http://h/packs/index.json", "pack");
+    is_of_type(h, "http://h/list.txt", "manifest");
+    refuses(h, "missing.shapepack", -ENOENT, "No such file");
+}
+
 static void what_this_version_lacks(void **state)
 {
     struct home *h = *state;
-    home_write(h, "x.shapepack", "http://h/a.stl\n");
     home_write(h, "folder/x", "");
-    refuses(h, "x.shapepack", -EINVAL, "a .shapepack is not in this version");
-    refuses(h, "http://h/X.SHAPEPACK?v=1", -EINVAL, "a .shapepack is not in this version");
-    refuses(h, "folder", -EINVAL, "a folder is not in this version");
+    refuses(h, "folder", -EINVAL, "a folder without packs is not in this version");
     refuses(h, "https://cloud.example.org/s/TOKEN", -EINVAL, "a share is not in this version");
     refuses(h, "https://h/owncloud/index.php/s/T/?x#y", -EINVAL, "a share is not in this version");
     refuses(h, "s3://bucket/prefix", -EINVAL, "s3:// is not in this version");
@@ -218,6 +242,7 @@ int main(void)
         home_test(a_local_list),
         home_test(a_list_far_away),
         home_test(source_replaces_the_sources_and_keeps_the_rest),
+        home_test(packs_are_told_by_name_or_first_bytes),
         home_test(what_this_version_lacks),
         home_test(what_is_no_list),
         home_test(urls_of_paths),

@@ -170,7 +170,8 @@ static void test_requests(void **state)
     (void)state;
     char link[] = SHARE "path=%2FD&files=", folder[] = "D",
          dav[] = "https://h/public.php/webdav/D/", user[] = "T0k", none[] = "", source[] = "s";
-    struct source_place p = {link, folder, dav, user, source};
+    struct source_place p = {
+        .link = link, .folder = folder, .dav = dav, .user = user, .source = source};
     check_request(&p, "a+b%2Bc.stl", false, "https://h/public.php/webdav/D/a%20b%2Bc.stl", "T0k");
     check_request(&p, "a+b%2Bc.stl", true, SHARE "path=%2FD&files=a+b%2Bc.stl", NULL);
     check_request(&p, "a%2Fb", false, SHARE "path=%2FD&files=a%2Fb", NULL);
@@ -188,7 +189,7 @@ static void test_encode_decode(void **state)
 {
     (void)state;
     char a[] = "link", b[] = "f\xC3\xA9/g", c[] = "", d[] = "user", e[] = "msn1";
-    struct source_place in = {a, b, c, d, e}, out;
+    struct source_place in = {.link = a, .folder = b, .dav = c, .user = d, .source = e}, out;
     struct buf text = BUF_INIT;
     source_place_encode(&in, &text);
     assert_int_equal(source_place_decode(text.data, text.len, &out), 0);
