@@ -136,7 +136,9 @@ int medshapefs_refresh(const struct conf *conf, bool force,
 /* One dataset, for tables. Texts live during the call. */
 struct medshapefs_dataset {
     const char *id, *title, *licence; /* licence: SPDX id, LicenseRef-..., or "unstated" */
-    uint64_t shapes, files, bytes, unknown_sizes, cached;
+    uint64_t shapes, files, bytes, unknown_sizes;
+    uint64_t cached,
+        cached_disk; /* bytes of shapes that are held, and what they take on the disk */
 };
 
 /* Calls `row` for each dataset that is shown, in order of id. */
@@ -163,5 +165,131 @@ struct medshapefs_match {
 int medshapefs_search(struct medshapefs *m, const char *query,
                       bool (*row)(void *arg, const struct medshapefs_match *x), void *arg,
                       uint64_t *count, struct err *e);
+
+/* ---- mirrors ---- */
+
+/* How far it is. */
+struct medshapefs_exporting {
+    bool verifying;        /* else packing */
+    uint64_t files;        /* added in this run */
+    uint64_t text, packed; /* their bytes, and what they take; verifying: bytes of packs that were
+                              read again, of so many */
+};
+
+struct medshapefs_export {
+    const struct conf *conf; /* NULL for a local folder */
+    const char *what;        /* dataset, query, or a local folder; NULL: everything */
+    bool folder;             /* it is a local folder */
+    const char *dir;         /* of the packs */
+    bool small;              /* packs smaller, four times slower */
+    uint64_t pack_max;       /* bytes of a pack at most, but where one file alone takes more */
+    uint64_t checkpoint;     /* bytes of packs that a kill -9 may cost */
+    void (*remark)(void *arg, const char *line); /* one line for the user; never at the same time */
+    /* false: it ends soon with -ECANCELED. On any thread, never at the same time; may be NULL. */
+    bool (*progress)(void *arg, const struct medshapefs_exporting *now);
+    void *arg;
+};
+
+struct medshapefs_exported {
+    uint64_t added, failed;      /* files of this run */
+    uint64_t packs, files, text; /* in the folder now: the newest version of each file */
+    uint64_t bytes;              /* of the packs */
+    unsigned remarks;
+};
+
+/* Adds what a folder of packs does not have yet, with its index, licences and citations, and reads
+ * all that was written again. Where another process serves the collection, the files are read
+ * through its mount. What was packed before a failure stays and counts for the next run. 0 or
+ * -errno with `e` (-ENOENT: no such folder; -ENODATA: no catalogue yet; -EINVAL: no query); files
+ * that could not be had are remarks. */
+int medshapefs_export(const struct medshapefs_export *o, struct medshapefs_exported *out,
+                      struct err *e);
+
+/* ---- packs ----
+ *
+ * They need no collection. Callbacks come on the caller's thread, inside the call; those that are
+ * said to may be NULL. A `progress` that returns false ends the work soon: -ECANCELED. */
+
+struct medshapefs_pack {
+    const char *file;        /* the pack to be made */
+    const char *const *path; /* files and folders, `paths` of them */
+    size_t paths;
+    bool replace; /* an old pack of that name may be replaced */
+    bool small;   /* some percent smaller, four times slower */
+    /* One line for the user: what is left out, and why. */
+    void (*remark)(void *arg, const char *line);
+    /* Bytes that were read and bytes that are written; may be NULL. */
+    bool (*progress)(void *arg, uint64_t text, uint64_t packed);
+    void *arg;
+};
+
+struct medshapefs_packed {
+    uint64_t files, folders; /* folders: empty ones, which are kept by name */
+    uint64_t text, packed;   /* bytes; packed: of the whole pack */
+    uint64_t skipped;        /* links, sockets, ... */
+    uint64_t failed;         /* could not be read, or changed meanwhile: not in the pack */
+};
+
+/* Packs files and folders under the names that tar would give them. Until all is done, there is no
+ * file of the pack's name (or the old one). 0 also where some files failed. -EINVAL with `e`: a
+ * path that has "..", or two that overlap; -ENOENT: one that is not there; -ENODATA: nothing to
+ * pack; -EEXIST: the pack is there already; other -errno. */
+int medshapefs_pack(const struct medshapefs_pack *o, struct medshapefs_packed *out, struct err *e);
+
+enum medshapefs_unpacking {
+    MEDSHAPEFS_UNPACK,
+    MEDSHAPEFS_LIST,   /* only `row` is called */
+    MEDSHAPEFS_VERIFY, /* all is unpacked into memory, and each file's SHA-256 is checked */
+};
+
+/* A file of a pack, or an empty folder, as listed. Texts live during the call; those that are not
+ * known are empty. */
+struct medshapefs_packed_file {
+    const char *path; /* any bytes but NUL */
+    bool folder;
+    uint64_t bytes, packed;
+    int64_t mtime;
+    uint32_t mtime_ns;
+    const unsigned char *sha256; /* 32 bytes */
+    const char *url, *etag, *dataset;
+    const char *licence; /* as the pack's record of that dataset says */
+    bool shape;          /* what follows is known */
+    const char *health;  /* "ok", "truncated", "empty", "malformed" */
+    bool binary, closed;
+    uint64_t facets, vertices; /* vertices: UINT64_MAX: too many to be counted */
+    float min[3], max[3];
+    double surface, volume;
+};
+
+struct medshapefs_unpack {
+    enum medshapefs_unpacking what;
+    const char *file;        /* the pack */
+    const char *dir;         /* where to; made where it is missing */
+    const char *const *path; /* what of it: files, or folders with all below; none: everything */
+    size_t paths;
+    bool replace; /* files that are there already with other content may be replaced */
+    /* One line for the user: a file that did not come out, and why; a path that matched nothing. */
+    void (*remark)(void *arg, const char *line);
+    /* LIST: called for each file, until it returns false. */
+    bool (*row)(void *arg, const struct medshapefs_packed_file *f);
+    /* Bytes that are done, and all that the pack has (0: not known, since `paths` chose some); may
+     * be NULL. */
+    bool (*progress)(void *arg, uint64_t text, uint64_t all);
+    void *arg;
+};
+
+struct medshapefs_unpacked {
+    uint64_t files, folders, text; /* that came out, were there already, or are listed */
+    uint64_t there;                /* those of the files that were there already */
+    uint64_t failed;               /* files, and damaged places of the catalogue */
+    uint64_t missing;              /* paths that matched nothing */
+};
+
+/* Unpacks, lists or verifies a pack, which is a local file. Nothing outside of `dir` is written,
+ * and a file has its name only once it is whole. What fails is a remark, and the others come out: 0
+ * then too. -ENOENT and others with `e` where the pack or `dir` cannot be used at all, or where the
+ * disk is full. Some 64 MiB of memory for packs of any size, and up to 6 threads. */
+int medshapefs_unpack(const struct medshapefs_unpack *o, struct medshapefs_unpacked *out,
+                      struct err *e);
 
 #endif
