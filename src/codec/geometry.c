@@ -33,48 +33,74 @@ static inline mesh_u4 same(uint32_t u)
     return (mesh_u4){u, u, u, u};
 }
 
-static inline void add_corner(struct mesh_coder *c, uint32_t v, struct mesh_corner k)
+/* The arrays, as a local that goes by value: the compiler need not fear that a vertex is stored
+ * over them. */
+struct rings {
+    const uint32_t *start, *last, *first, *next;
+    const struct mesh_corner *fan;
+    mesh_v4 *pos, *lap;
+};
+
+static inline struct rings rings_of(const struct mesh_coder *c)
 {
-    c->fan[c->start[v + 1]++] = k;
-    c->balance[v] += k.y - k.z;
-    c->last[v] = k.y > c->last[v] ? k.y : c->last[v];
+    return (struct rings){c->start, c->last, c->first, c->next, c->fan, c->pos, c->lap};
 }
 
-static inline uint32_t beyond(const struct mesh_coder *c, uint32_t corner, uint32_t none)
+/* What sort_corners() writes, for the same reason. */
+struct sorter {
+    uint32_t *end; /* of the corners of each vertex so far */
+    uint32_t *balance, *last;
+    struct mesh_corner *fan;
+};
+
+static inline void add_corner(struct sorter s, uint32_t v, struct mesh_corner k)
 {
-    return c->across[corner] < none ? c->across[corner] : none;
+    s.fan[s.end[v]++] = k;
+    s.balance[v] += k.y - k.z;
+    s.last[v] = k.y > s.last[v] ? k.y : s.last[v];
+}
+
+static inline uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
 }
 
 /* c->start[v + 1] is where v's corners begin while they are added, and where they end then. */
 static void sort_corners(struct mesh_coder *c, const struct mesh *m)
 {
-    uint32_t none = m->vertices;
-    for (uint32_t v = 0; v < m->vertices; v++) {
-        c->start[v + 1] += c->start[v];
-        c->balance[v] = 0;
-        c->last[v] = v;
+    const uint32_t *r = m->ref, *across = c->across;
+    const uint32_t none = m->vertices, corners = 3 * m->facets;
+    struct sorter s = {c->start + 1, c->balance, c->last, c->fan};
+    for (uint32_t v = 0, sum = 0; v < none; v++) {
+        s.end[v] = sum += s.end[v];
+        s.balance[v] = 0;
+        s.last[v] = v;
     }
-    for (uint32_t i = 0; i < 3 * m->facets; i += 3) {
-        const uint32_t *r = m->ref + i;
-        add_corner(c, r[0], (struct mesh_corner){r[1], r[2], beyond(c, i, none)});
-        add_corner(c, r[1], (struct mesh_corner){r[2], r[0], beyond(c, i + 1, none)});
-        add_corner(c, r[2], (struct mesh_corner){r[0], r[1], beyond(c, i + 2, none)});
+    for (uint32_t i = 0; i < corners; i += 3, r += 3) {
+        uint32_t a = r[0], b = r[1], d = r[2];
+        uint32_t o0 = least(across[i], none), o1 = least(across[i + 1], none),
+                 o2 = least(across[i + 2], none);
+        add_corner(s, a, (struct mesh_corner){b, d, o0});
+        add_corner(s, b, (struct mesh_corner){d, a, o1});
+        add_corner(s, d, (struct mesh_corner){a, b, o2});
     }
 }
 
 void mesh_fans(struct mesh_coder *c, const struct mesh *m)
 {
+    uint32_t *last = c->last, *first = c->first, *next = c->next;
+    const uint32_t *balance = c->balance;
     sort_corners(c, m);
-    c->last[m->vertices] = MESH_NONE;
-    memset(c->first, 0xff, m->vertices * sizeof(*c->first));
+    last[m->vertices] = MESH_NONE;
+    memset(first, 0xff, m->vertices * sizeof(*first));
     for (uint32_t v = m->vertices; v-- > 0;) {
-        uint32_t last = c->last[v];
-        if (c->balance[v] != 0) {
-            c->last[v] = MESH_NONE;
+        uint32_t x = last[v];
+        if (balance[v] != 0) {
+            last[v] = MESH_NONE;
             continue;
         }
-        c->next[v] = c->first[last];
-        c->first[last] = v;
+        next[v] = first[x];
+        first[x] = v;
     }
 }
 
@@ -85,29 +111,29 @@ static inline mesh_v4 only(bool yes, mesh_v4 v)
 }
 
 /* Without a parallelogram: the middle of the known edge, the known neighbour, the vertex before. */
-static mesh_v4 simple_guess(const struct mesh_coder *c, uint32_t x)
+static inline mesh_v4 simple_guess(struct rings c, uint32_t x)
 {
-    const struct mesh_corner *k = &c->fan[c->start[x]];
+    const struct mesh_corner *k = &c.fan[c.start[x]];
     if (k->y < x && k->z < x)
-        return (c->pos[k->y] + c->pos[k->z]) * spread(0.5F);
+        return (c.pos[k->y] + c.pos[k->z]) * spread(0.5F);
     if (k->y < x || k->z < x)
-        return c->pos[k->y < x ? k->y : k->z];
-    return x > 0 ? c->pos[x - 1] : spread(0);
+        return c.pos[k->y < x ? k->y : k->z];
+    return x > 0 ? c.pos[x - 1] : spread(0);
 }
 
-static mesh_v4 mean(mesh_v4 sum, unsigned n)
+static inline mesh_v4 mean(mesh_v4 sum, unsigned n)
 {
     return n > 1 ? sum * spread(1.0F / (float)n) : sum;
 }
 
-static inline mesh_v4 parallelograms(const struct mesh_coder *c, uint32_t x, unsigned *count)
+static inline mesh_v4 parallelograms(struct rings c, uint32_t x, unsigned *count)
 {
     mesh_v4 sum = spread(0);
     unsigned n = 0;
-    for (uint32_t i = c->start[x]; i < c->start[x + 1]; i++) {
-        struct mesh_corner k = c->fan[i];
+    for (uint32_t i = c.start[x]; i < c.start[x + 1]; i++) {
+        struct mesh_corner k = c.fan[i];
         bool known = (k.y < x) & (k.z < x) & (k.o < x);
-        sum += only(known, (c->pos[k.y] - c->pos[k.o]) + c->pos[k.z]);
+        sum += only(known, (c.pos[k.y] - c.pos[k.o]) + c.pos[k.z]);
         n += known;
     }
     *count = n;
@@ -115,39 +141,39 @@ static inline mesh_v4 parallelograms(const struct mesh_coder *c, uint32_t x, uns
 }
 
 /* The mean of the rings beside v that are complete before x. */
-static mesh_v4 mean_beside(const struct mesh_coder *c, uint32_t v, uint32_t x)
+static inline mesh_v4 mean_beside(struct rings c, uint32_t v, uint32_t x)
 {
     mesh_v4 sum = spread(0);
     unsigned n = 0;
-    for (uint32_t i = c->start[v]; i < c->start[v + 1]; i++) {
-        bool known = c->last[c->fan[i].y] < x;
-        sum += only(known, c->lap[c->fan[i].y]);
+    for (uint32_t i = c.start[v]; i < c.start[v + 1]; i++) {
+        bool known = c.last[c.fan[i].y] < x;
+        sum += only(known, c.lap[c.fan[i].y]);
         n += known;
     }
     return mean(sum, n);
 }
 
 /* Where x is, should v's ring, which it completes, lie about v as those beside it do. Leaves the
- * sum of the other neighbours in c->lap[v]. c->pos[x] is 0. */
-static inline mesh_v4 ring_guess(struct mesh_coder *c, uint32_t v, uint32_t x, unsigned *wide)
+ * sum of the other neighbours in c.lap[v]. c.pos[x] is 0. */
+static inline mesh_v4 ring_guess(struct rings c, uint32_t v, uint32_t x, unsigned *wide)
 {
     mesh_v4 sum = spread(0), lap = spread(0);
     unsigned n = 0;
-    for (uint32_t i = c->start[v]; i < c->start[v + 1]; i++) {
-        struct mesh_corner k = c->fan[i];
-        bool known = (c->last[k.y] < x) & (c->last[k.z] < x) & (c->last[k.o] < x);
-        sum += c->pos[k.y];
-        lap += only(known, (c->lap[k.y] - c->lap[k.o]) + c->lap[k.z]);
+    for (uint32_t i = c.start[v]; i < c.start[v + 1]; i++) {
+        struct mesh_corner k = c.fan[i];
+        bool known = (c.last[k.y] < x) & (c.last[k.z] < x) & (c.last[k.o] < x);
+        sum += c.pos[k.y];
+        lap += only(known, (c.lap[k.y] - c.lap[k.o]) + c.lap[k.z]);
         n += known;
     }
     lap = n > 0 ? mean(lap, n) : mean_beside(c, v, x);
     *wide += n;
-    c->lap[v] = sum;
-    float degree = (float)(c->start[v + 1] - c->start[v]);
-    return spread(degree) * (c->pos[v] + spread(SLOPE) * lap) - sum;
+    c.lap[v] = sum;
+    float degree = (float)(c.start[v + 1] - c.start[v]);
+    return spread(degree) * (c.pos[v] + spread(SLOPE) * lap) - sum;
 }
 
-static inline struct guess plain_guess(const struct mesh_coder *c, uint32_t x)
+static inline struct guess plain_guess(struct rings c, uint32_t x)
 {
     unsigned n;
     mesh_v4 p = parallelograms(c, x, &n);
@@ -155,12 +181,12 @@ static inline struct guess plain_guess(const struct mesh_coder *c, uint32_t x)
                   : (struct guess){p, n < MESH_CLASSES ? n : MESH_CLASSES - 1};
 }
 
-static inline struct guess smooth_guess(struct mesh_coder *c, uint32_t x)
+static inline struct guess smooth_guess(struct rings c, uint32_t x)
 {
     unsigned rings = 0, wide = 0;
     mesh_v4 sum = spread(0);
-    c->pos[x] = spread(0);
-    for (uint32_t v = c->first[x]; v != MESH_NONE; v = c->next[v]) {
+    c.pos[x] = spread(0);
+    for (uint32_t v = c.first[x]; v != MESH_NONE; v = c.next[v]) {
         if (v == x)
             continue;
         sum += ring_guess(c, v, x, &wide);
@@ -175,23 +201,23 @@ static inline struct guess smooth_guess(struct mesh_coder *c, uint32_t x)
     return g;
 }
 
-static inline struct guess guess(struct mesh_coder *c, uint32_t x)
+static inline struct guess guess(struct rings c, bool smooth, uint32_t x)
 {
-    return c->shape.smooth != 0 ? smooth_guess(c, x) : plain_guess(c, x);
+    return smooth ? smooth_guess(c, x) : plain_guess(c, x);
 }
 
-/* Once x is known: c->lap of the vertices whose rings it completes. */
-static inline void complete(struct mesh_coder *c, uint32_t x)
+/* Once x is known: c.lap of the vertices whose rings it completes. */
+static inline void complete(struct rings c, uint32_t x)
 {
-    for (uint32_t v = c->first[x]; v != MESH_NONE; v = c->next[v]) {
+    for (uint32_t v = c.first[x]; v != MESH_NONE; v = c.next[v]) {
         mesh_v4 sum = spread(0);
         if (v != x)
-            sum = c->lap[v] + c->pos[x];
+            sum = c.lap[v] + c.pos[x];
         else
-            for (uint32_t i = c->start[v]; i < c->start[v + 1]; i++)
-                sum += c->pos[c->fan[i].y];
-        float degree = (float)(c->start[v + 1] - c->start[v]);
-        c->lap[v] = sum * spread(1.0F / degree) - c->pos[v];
+            for (uint32_t i = c.start[v]; i < c.start[v + 1]; i++)
+                sum += c.pos[c.fan[i].y];
+        float degree = (float)(c.start[v + 1] - c.start[v]);
+        c.lap[v] = sum * spread(1.0F / degree) - c.pos[v];
     }
 }
 
@@ -235,23 +261,25 @@ static int lengths(mesh_u4 z)
  * of the vertices tells. */
 static int64_t predict(struct mesh_coder *c, const struct mesh *m)
 {
+    const bool smooth = c->shape.smooth != 0;
+    struct rings r = rings_of(c);
     int64_t worse = 0;
     for (uint32_t x = 0; x < m->vertices; x++) {
         mesh_v4 at = position(m->xyz + 3 * (size_t)x);
-        struct guess g = guess(c, x);
+        struct guess g = guess(r, smooth, x);
         mesh_u4 p = finite_bits(g.at), value = ordered((mesh_u4)at);
         mesh_u4 z = zigzag(value - ordered(p)), exponent = p >> 23 & same(255);
-        struct mesh_residual *r = &c->residual[x];
-        memcpy(r->z, &z, sizeof(r->z));
+        struct mesh_residual *out = &c->residual[x];
+        memcpy(out->z, &z, sizeof(out->z));
         for (unsigned k = 0; k < 3; k++)
-            r->exponent[k] = (uint8_t)exponent[k];
-        r->class = (uint8_t)g.class;
+            out->exponent[k] = (uint8_t)exponent[k];
+        out->class = (uint8_t)g.class;
         if (x % SAMPLE == 0)
             worse +=
-                lengths(z) - lengths(zigzag(value - ordered(finite_bits(plain_guess(c, x).at))));
-        c->pos[x] = at;
-        if (c->shape.smooth != 0)
-            complete(c, x);
+                lengths(z) - lengths(zigzag(value - ordered(finite_bits(plain_guess(r, x).at))));
+        r.pos[x] = at;
+        if (smooth)
+            complete(r, x);
     }
     return worse;
 }
@@ -307,8 +335,10 @@ static mesh_u4 planes_get(const struct mesh_coder *c, uint32_t vertices, uint32_
 
 bool mesh_positions(struct mesh_coder *c, const struct mesh *m)
 {
+    const bool smooth = c->shape.smooth != 0;
+    struct rings r = rings_of(c);
     for (uint32_t x = 0; x < m->vertices; x++) {
-        struct guess g = guess(c, x);
+        struct guess g = guess(r, smooth, x);
         mesh_u4 p = finite_bits(g.at), exponent = p >> 23 & same(255), z;
         if (c->is_small)
             z = small_get(c, g.class, exponent);
@@ -318,9 +348,9 @@ bool mesh_positions(struct mesh_coder *c, const struct mesh *m)
             z = split_get(c, x, g.class, exponent);
         mesh_u4 bits = ordered(ordered(p) + unzigzag(z));
         memcpy(m->xyz + 3 * (size_t)x, &bits, 3 * sizeof(*m->xyz));
-        c->pos[x] = (mesh_v4)bits;
-        if (c->shape.smooth != 0)
-            complete(c, x);
+        r.pos[x] = (mesh_v4)bits;
+        if (smooth)
+            complete(r, x);
     }
     return !c->escape.bad && !c->bits.bytes.bad;
 }

@@ -18,7 +18,7 @@ enum {
     NUMBER_POWER_FIRST = -342,
     NUMBER_POWER_LAST = 340,
     NUMBER_DECIMAL_MOST = 308, /* no finite double is 10^309 or more */
-    NUMBER_BINADE_FIRST = -80,
+    NUMBER_BINADE_FIRST = -36,
     NUMBER_BINADE_LAST = 47,
     NUMBER_EXACT_DIGITS = 800, /* of a double's exact value: 767 are the most */
 };
@@ -32,7 +32,7 @@ struct number_power {
 extern const struct number_power number_powers[NUMBER_POWER_LAST - NUMBER_POWER_FIRST + 1];
 
 /* Of the numbers m * 2^(x - 63), m with its top bit set, where x is from NUMBER_BINADE_FIRST to
- * NUMBER_BINADE_LAST. */
+ * NUMBER_BINADE_LAST; 10^(16 - e) and 10^(15 - e) of them have no lower word. */
 struct number_binade {
     uint64_t next;    /* the first m that counts as of exponent e + 1 */
     int16_t e;        /* floor(log10) of the smallest one */

@@ -75,7 +75,7 @@ static inline uint64_t put16(uint32_t hi, uint32_t lo, char *at, unsigned *used)
     q = _mm_mulhi_epu16(v, _mm_set1_epi16(6554)); /* v / 10 */
     v = _mm_sub_epi16(_mm_slli_epi16(v, 8), _mm_mullo_epi16(q, times(2559)));
     unsigned zeros = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_setzero_si128()));
-    *used = 31 - (unsigned)__builtin_clz((zeros ^ 0xffff) << 1 | 1);
+    *used = 31 ^ (unsigned)__builtin_clz((zeros ^ 0xffff) << 1 | 1);
     v = _mm_or_si128(v, _mm_set1_epi8('0'));
     _mm_storeu_si128((__m128i *)at, v);
     return (uint64_t)_mm_cvtsi128_si64(v);
@@ -146,22 +146,30 @@ static __attribute__((noinline)) struct decimal far_decimal(uint64_t bits)
     return (struct decimal){scale(m >> shift, number_power(FIXED_MOST - e)), e};
 }
 
-static inline struct decimal near_decimal(uint64_t m, const struct number_binade *b)
+/* Numbers near to 1, whose power of ten has no lower word, and 0 (`some` is 0 then, else all bits).
+ */
+static inline struct decimal near_decimal(uint64_t m, const struct number_binade *b, uint64_t some)
 {
-    int over = m >= b->next;
-    return (struct decimal){scale(m >> b->shift[over], number_power(FIXED_MOST - b->e - over)),
-                            b->e + over};
+    ptrdiff_t over = m >= b->next, e = b->e + over;
+    uint64_t fraction;
+    uint64_t n = number_mul((m & some) >> b->shift[over],
+                            number_powers[FIXED_MOST - NUMBER_POWER_FIRST - e].hi, &fraction);
+    n += fraction > UINT64_MAX / 2 + 1 - (n & 1);
+    return (struct decimal){n, (int)e};
 }
 
+/* 0 has no branch of its own, as it is hard to foresee: some shapes have many among their normals.
+ */
 static inline struct decimal decimal(uint64_t bits)
 {
-    bits &= ~(UINT64_C(1) << 63);
-    unsigned at = (unsigned)(bits >> FRACTION_BITS) - (BIAS + NUMBER_BINADE_FIRST);
-    struct decimal d = {0, 0};
+    uint64_t some = 0 - (uint64_t)(bits << 1 != 0);
+    unsigned at = (unsigned)(bits << 1 >> (FRACTION_BITS + 1)) - (BIAS + NUMBER_BINADE_FIRST);
+    struct decimal d;
+    at = some != 0 ? at : -NUMBER_BINADE_FIRST;
     if (__builtin_expect(at <= NUMBER_BINADE_LAST - NUMBER_BINADE_FIRST, 1))
-        d = near_decimal(bits << 11 | UINT64_C(1) << 63, &number_binades[at]);
-    else if (bits != 0)
-        d = far_decimal(bits);
+        d = near_decimal(bits << 11 | UINT64_C(1) << 63, &number_binades[at], some);
+    else
+        d = far_decimal(bits & ~(UINT64_C(1) << 63));
     if (__builtin_expect(d.digits == TEN17, 0))
         d = (struct decimal){TEN16, d.e + 1};
     return d;
@@ -192,7 +200,8 @@ static inline unsigned put(char *o, uint64_t n, const struct shape *s)
                        o + s->rest, &used);
     h = h << 8 | (first + '0');
     number_store(o, s->text | (h << s->shift & s->before) | (h << 8 & s->after));
-    return used + 1 > s->least ? used + 1 + s->extra : s->least;
+    unsigned least = s->least, behind = 0 - (unsigned)(used + 1 > least);
+    return least + ((used + 1 + s->extra - least) & behind);
 }
 
 static unsigned put_exponent(char *o, int e)

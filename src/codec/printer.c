@@ -12,18 +12,20 @@ enum {
     CACHE = 1 << 14, /* vertices */
     BATCH = 64,      /* vertices that are printed at once */
     COPY = 16,
-    SLACK = 128, /* bytes behind the text that may be written */
+    VERTEX_ROOM = 95, /* three numbers of NUMBER_SLOT with short texts between them */
+    SLACK = 128,      /* bytes behind the text that may be written */
     VERTEX_BITS = 18,
     GENERATIONS = 1 << (32 - VERTEX_BITS),
     BINARY_FACET = 50,
 };
 
 _Static_assert(MESH_VERTICES_MAX < 1 << VERTEX_BITS, "a tag holds a vertex");
+_Static_assert(VERTEX_ROOM >= LAYOUT_VERTEX + COPY - 1, "a slot has room for what put() writes");
 
 /* A vertex as text. */
 struct vertex_slot {
     uint8_t len;
-    char s[LAYOUT_VERTEX];
+    char s[VERTEX_ROOM];
 };
 
 struct printer {
@@ -80,13 +82,9 @@ static struct vertex_slot *slot_of(struct printer *p, uint32_t vertex)
 static void fill_slot(struct printer *p, struct vertex_slot *s, const char *const number[3],
                       const uint8_t *len)
 {
-    enum {
-        DIRECT = LAYOUT_VERTEX - COPY + 1
-    }; /* bytes with which no copy writes behind the slot */
     const struct layout_text *text = p->o->layout.text;
-    char line[LAYOUT_VERTEX + COPY];
     size_t all = (size_t)len[0] + len[1] + len[2] + text[4].len + text[5].len;
-    char *q = all <= DIRECT ? s->s : line;
+    char *q = s->s;
     s->len = 0;
     if (len[0] == 0 || len[1] == 0 || len[2] == 0 || all > LAYOUT_VERTEX) {
         p->failed = true;
@@ -97,8 +95,27 @@ static void fill_slot(struct printer *p, struct vertex_slot *s, const char *cons
     q = put(q, number[1], len[1]);
     q = put(q, text[5].s, text[5].len);
     (void)put(q, number[2], len[2]);
-    if (all > DIRECT)
-        memcpy(s->s, line, LAYOUT_VERTEX);
+    s->len = (uint8_t)all;
+}
+
+/* The same for numbers in NUMBER_SLOT bytes each, by copies of all of them: their lengths are hard
+ * to foresee. */
+static inline void fill_fast(struct printer *p, struct vertex_slot *s,
+                             const char number[3][NUMBER_SLOT], const uint8_t *len)
+{
+    const struct layout_text *text = p->o->layout.text;
+    size_t second = (size_t)len[0] + text[4].len, third = second + len[1] + text[5].len;
+    size_t all = third + len[2];
+    if (text[4].len > COPY || text[5].len > COPY || third > VERTEX_ROOM - NUMBER_SLOT ||
+        all > LAYOUT_VERTEX) {
+        fill_slot(p, s, (const char *[3]){number[0], number[1], number[2]}, len);
+        return;
+    }
+    memcpy(s->s, number[0], NUMBER_SLOT);
+    memcpy(s->s + len[0], text[4].s, COPY);
+    memcpy(s->s + second, number[1], NUMBER_SLOT);
+    memcpy(s->s + second + len[1], text[5].s, COPY);
+    memcpy(s->s + third, number[2], NUMBER_SLOT);
     s->len = (uint8_t)all;
 }
 
@@ -110,10 +127,8 @@ static void print_wanted(struct printer *p, const uint32_t *wanted, uint32_t n)
         memcpy(p->coordinate + 3 * i, p->o->mesh.xyz + (size_t)3 * wanted[i], 3 * sizeof(float));
     if (is_17g(format)) {
         number_print17f(p->coordinate, 3 * n, p->vertex, p->vertex_len);
-        for (uint32_t i = 0; i < n; i++) {
-            const char *number[3] = {p->vertex[3 * i], p->vertex[3 * i + 1], p->vertex[3 * i + 2]};
-            fill_slot(p, slot_of(p, wanted[i]), number, p->vertex_len + 3 * i);
-        }
+        for (uint32_t i = 0; i < n; i++)
+            fill_fast(p, slot_of(p, wanted[i]), p->vertex + 3 * i, p->vertex_len + 3 * i);
         return;
     }
     for (uint32_t i = 0; i < n; i++) {
@@ -187,30 +202,70 @@ static const char *print_normals(struct printer *p, uint32_t first, uint32_t n, 
     return p->number.any[0];
 }
 
-static char *put_text_facets(struct printer *p, uint32_t first, uint32_t n, char *out)
+/* Writes a text between numbers: like put(), but which of the copies are made is the same for all
+ * facets. */
+static inline char *put_between(char *out, const struct layout_text *t)
+{
+    memcpy(out, t->s, COPY);
+    if (t->len > COPY)
+        memcpy(out + COPY, t->s + COPY, COPY);
+    if (t->len > 2 * COPY)
+        memcpy(out + 2 * COPY, t->s + 2 * COPY, LAYOUT_TEXT - 2 * COPY);
+    return out + t->len;
+}
+
+/* Writes number `i` of those of `stride` bytes: of the short ones all room, whatever is in use. */
+static inline char *put_number(char *out, const char *number, const uint8_t *len, uint32_t i,
+                               size_t stride)
+{
+    if (stride == NUMBER_SLOT)
+        memcpy(out, number + i * stride, NUMBER_SLOT);
+    else
+        (void)put(out, number + i * stride, len[i]);
+    return out + len[i];
+}
+
+/* Asks for the memory of some facets further on: the text of a block is more than the cache next to
+ * the processor holds, and each facet would wait for its part of it. */
+static inline void fetch_ahead(const char *out)
+{
+    enum { AHEAD = 4096, LINE = 64, FACET = 5 * LINE };
+    for (unsigned i = 0; i < FACET; i += LINE)
+        __builtin_prefetch(out + AHEAD + i, 1);
+}
+
+static inline char *put_lines(struct printer *p, const uint32_t *ref, uint32_t n,
+                              const char *number, size_t stride, char *out)
 {
     const struct layout_text *t = p->o->layout.text;
+    const uint8_t *len = p->number_len;
+    for (uint32_t i = 0; i < n; i++, ref += 3) {
+        fetch_ahead(out);
+        out = put_between(out, &t[0]);
+        out = put_number(out, number, len, i, stride);
+        out = put_between(out, &t[1]);
+        out = put_number(out, number, len, i + CHUNK, stride);
+        out = put_between(out, &t[2]);
+        out = put_number(out, number, len, i + 2 * CHUNK, stride);
+        out = put_between(out, &t[3]);
+        out = put_vertex(p, out, ref[0]);
+        out = put_between(out, &t[6]);
+        out = put_vertex(p, out, ref[1]);
+        out = put_between(out, &t[9]);
+        out = put_vertex(p, out, ref[2]);
+        out = put_between(out, &t[12]);
+    }
+    return out;
+}
+
+static char *put_text_facets(struct printer *p, uint32_t first, uint32_t n, char *out)
+{
     const uint32_t *ref = p->o->mesh.ref + (size_t)3 * first;
     size_t stride;
     const char *number = print_normals(p, first, n, &stride);
-    const uint8_t *len = p->number_len;
     need_vertices(p, ref, 3 * n);
-    for (uint32_t i = 0; i < n; i++, ref += 3) {
-        out = put(out, t[0].s, t[0].len);
-        out = put(out, number + i * stride, len[i]);
-        out = put(out, t[1].s, t[1].len);
-        out = put(out, number + (i + CHUNK) * stride, len[i + CHUNK]);
-        out = put(out, t[2].s, t[2].len);
-        out = put(out, number + (i + 2 * CHUNK) * stride, len[i + 2 * CHUNK]);
-        out = put(out, t[3].s, t[3].len);
-        out = put_vertex(p, out, ref[0]);
-        out = put(out, t[6].s, t[6].len);
-        out = put_vertex(p, out, ref[1]);
-        out = put(out, t[9].s, t[9].len);
-        out = put_vertex(p, out, ref[2]);
-        out = put(out, t[12].s, t[12].len);
-    }
-    return out;
+    return stride == NUMBER_SLOT ? put_lines(p, ref, n, number, NUMBER_SLOT, out)
+                                 : put_lines(p, ref, n, number, NUMBER_LONG, out);
 }
 
 static void put_floats(char *out, const float *v)

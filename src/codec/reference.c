@@ -301,10 +301,10 @@ static inline uint32_t next_vertex(const struct mesh_link *link, const struct wa
 }
 
 static inline bool decode_corner(struct mesh_coder *c, struct board b, struct walk *w, unsigned k,
-                                 unsigned t, uint32_t vertices)
+                                 unsigned t, uint32_t vertices, bool small)
 {
     uint32_t v = w->newest;
-    if (c->is_small)
+    if (small)
         t = mesh_small_token(c->small, k, 0, &b.link[w->at[0]], &b.link[w->at[k > 0 ? k - 1 : 0]]);
     if (t >= TOKEN_NEAR || t == TOKEN_FAR)
         v = distant_vertex(c, *w, t);
@@ -317,18 +317,27 @@ static inline bool decode_corner(struct mesh_coder *c, struct board b, struct wa
     return true;
 }
 
-bool mesh_refs_decode(struct mesh_coder *c, const struct mesh *m)
+/* `small` is known where this is inlined. */
+static inline __attribute__((always_inline)) bool decode(struct mesh_coder *c, const struct mesh *m,
+                                                         bool small)
 {
     struct board b = begin(c, m);
     struct walk w = {0};
-    for (uint32_t i = 0; i < 3 * m->facets; i += 3) {
-        const unsigned char *t = c->tokens + i;
-        if (!decode_corner(c, b, &w, 0, t[0], m->vertices) ||
-            !decode_corner(c, b, &w, 1, t[1], m->vertices) ||
-            !decode_corner(c, b, &w, 2, t[2], m->vertices))
+    const uint32_t corners = 3 * m->facets, vertices = m->vertices;
+    const unsigned char *t = c->tokens;
+    uint32_t *ref = m->ref;
+    for (uint32_t i = 0; i < corners; i += 3) {
+        if (!decode_corner(c, b, &w, 0, t[i], vertices, small) ||
+            !decode_corner(c, b, &w, 1, t[i + 1], vertices, small) ||
+            !decode_corner(c, b, &w, 2, t[i + 2], vertices, small))
             return false;
-        memcpy(m->ref + i, w.at, sizeof(w.at));
-        add_facet(b, &w, m->ref, i);
+        memcpy(ref + i, w.at, sizeof(w.at));
+        add_facet(b, &w, ref, i);
     }
-    return w.newest == m->vertices && !c->number.bad;
+    return w.newest == vertices && !c->number.bad;
+}
+
+bool mesh_refs_decode(struct mesh_coder *c, const struct mesh *m)
+{
+    return c->is_small ? decode(c, m, true) : decode(c, m, false);
 }

@@ -9,7 +9,7 @@ import sys
 from fractions import Fraction
 
 FIRST, LAST = -342, 340
-NEAR, FAR = -80, 47  # the binary exponents of usual numbers
+NEAR, FAR = -36, 47  # the binary exponents of usual numbers: 10^(16 - e) of these has 64 bits and zeros
 HEAD = """/* Powers of ten, rounded down to 128 bits: made and checked by tests/unit/make-powers.py. */
 #include "codec/number_i.h"
 
@@ -104,6 +104,9 @@ def prove_no_doubt(x, shift):
 
 
 def prove():
+    for x in range(NEAR, FAR + 1):
+        for e in (tens_of(x), tens_of(x) + 1):
+            assert power(16 - e)[0] % (1 << 64) == 0, x
     for j in range(FIRST, LAST + 1):
         a, e = power(j)
         assert e + 127 == j * 1741647 >> 19, j
