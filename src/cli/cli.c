@@ -31,14 +31,37 @@ static const struct cli_command commands[] = {
      "dataset:X anatomy:X licence:X side:left|right|none subject:X ext:stl restrict;\n"
      "a term with '-' in front excludes: medshapefs search 'liver -dataset:autopet'\n",
      OPTIONS_CONF | OPTION_JSON | OPTION_URLS | OPTION_PATHS | OPTION_COUNT, 1, -1, cmd_search},
+    {"export", "--packed [DATASET|QUERY|FOLDER] DIR", "copy shapes into a folder of packs",
+     "With one operand everything; a FOLDER has a '/' in it, or is '.'. Run it again to add what "
+     "is\n"
+     "new; it may be killed at any time. The folder works on any web server: it is a mirror,\n"
+     "mounted by -o source=URL.\n",
+     OPTIONS_CONF | OPTION_PACKED | OPTION_SMALL | OPTION_PACK_SIZE | OPTION_JSON, 1, 2,
+     cmd_export},
+    {"pack", "[-f] [-o FILE.shapepack] [--small] [--json] PATH...",
+     "make one file of files and folders, far smaller",
+     "Every path, byte and time comes back by 'medshapefs unpack'. A '/' or './' at the start of "
+     "a\n"
+     "PATH is dropped; folders are walked, links not followed.\n",
+     OPTION_HELP | OPTION_OUTPUT | OPTION_REPLACE | OPTION_SMALL | OPTION_JSON, 1, -1, cmd_pack},
+    {"unpack", "[-f] [-l|--verify] [--json] FILE.shapepack [-C DIR] [PATH...]",
+     "take files out of a pack, list or check them",
+     "Each PATH is a file of the pack, or a folder with all below; none is everything. A file "
+     "that\n"
+     "is there already as the pack has it is left; so a killed unpack goes on when run again.\n",
+     OPTION_HELP | OPTION_REPLACE | OPTION_LIST | OPTION_VERIFY | OPTION_FOLDER | OPTION_JSON, 1,
+     -1, cmd_unpack},
+    {"cache", "info [--json]", "say what the cache holds and what it takes",
+     "Most shapes are kept packed: what they hold is many times what they take.\n",
+     OPTIONS_CONF | OPTION_JSON, 1, 1, cmd_cache},
     {"status", "[MOUNTPOINT] [--json]", "say what the mounts are doing",
      "Without a MOUNTPOINT: every mount of medshapefs that this user may look into.\n",
      OPTION_HELP | OPTION_JSON, 0, 1, cmd_status},
 };
 
 /* Commands of the program that come with later versions: refused by name. */
-static const char *const later[] = {"prefetch", "cache", "check",      "doctor", "export", "pack",
-                                    "unpack",   "mask",  "thumbnails", "report", "catalog"};
+static const char *const later[] = {"prefetch",   "check",  "doctor", "mask",
+                                    "thumbnails", "report", "catalog"};
 
 static const struct cli_command helper = {
     "mount.medshapefs",

@@ -66,6 +66,14 @@ int cmd_info(struct args *a);
 int cmd_cite(struct args *a);
 /* `search QUERY`. */
 int cmd_search(struct args *a);
+/* `cache info`. */
+int cmd_cache(struct args *a);
+/* `export --packed [DATASET|QUERY|FOLDER] DIR`. */
+int cmd_export(struct args *a);
+/* `pack PATH...`. */
+int cmd_pack(struct args *a);
+/* `unpack FILE [PATH...]`. */
+int cmd_unpack(struct args *a);
 /* `status [MOUNTPOINT]`. */
 int cmd_status(struct args *a);
 

@@ -19,6 +19,14 @@ static const struct option_row rows[] = {
     {OPTION_PATHS, 0, "paths", NULL, "print paths below the mount point (the default)"},
     {OPTION_URLS, 0, "urls", NULL, "print where the shapes come from"},
     {OPTION_COUNT, 0, "count", NULL, "print the number of matches"},
+    {OPTION_OUTPUT, 'o', "output", "FILE", "the pack to make (default: PATH.shapepack)"},
+    {OPTION_REPLACE, 'f', "force", NULL, "replace what is there already"},
+    {OPTION_LIST, 'l', "list", NULL, "list what is in the pack"},
+    {OPTION_VERIFY, 0, "verify", NULL, "unpack all in memory and check each SHA-256"},
+    {OPTION_FOLDER, 'C', "directory", "DIR", "unpack to this folder, made where it is missing"},
+    {OPTION_PACKED, 0, "packed", NULL, "as packs: a seventieth of the size, byte for byte"},
+    {OPTION_SMALL, 0, "small", NULL, "some percent smaller, four times slower"},
+    {OPTION_PACK_SIZE, 0, "pack-size", "SIZE", "bytes of a pack at most (the default is 4G)"},
     {OPTION_JSON, 0, "json", NULL, "print JSON"},
     {OPTION_CONFIG, 0, "config", "FILE", "read this configuration file"},
     {OPTION_MOUNT, 'o', NULL, "OPT,...", "mount options, such as source= and cache="},
@@ -63,6 +71,12 @@ static void take(struct args *a, const struct option_row *row, const char *value
     a->given |= row->id;
     if (row->id == OPTION_CONFIG)
         a->config = value;
+    if (row->id == OPTION_PACK_SIZE)
+        a->pack_size = value;
+    if (row->id == OPTION_OUTPUT)
+        a->output = value;
+    if (row->id == OPTION_FOLDER)
+        a->folder = value;
     if (row->id == OPTION_MOUNT && value != NULL)
         args_add_mount(a, value, false);
 }
@@ -158,10 +172,21 @@ void options_describe(struct buf *out, unsigned set)
     }
 }
 
+/* True for an option whose value is the next argument. */
+static bool takes_next(const char *text)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].value != NULL &&
+            ((text[1] == rows[i].letter && text[2] == '\0') ||
+             (text[1] == '-' && rows[i].name != NULL && strcmp(text + 2, rows[i].name) == 0)))
+            return true;
+    return false;
+}
+
 int options_first_operand(int argc, char **argv)
 {
     int i = 0;
     while (i < argc && argv[i][0] == '-' && argv[i][1] != '\0' && strcmp(argv[i], "--") != 0)
-        i += strcmp(argv[i], "-o") == 0 || strcmp(argv[i], "--config") == 0 ? 2 : 1;
+        i += takes_next(argv[i]) ? 2 : 1;
     return i < argc ? i : argc;
 }

@@ -20,18 +20,29 @@ enum option {
     OPTION_URLS = 1 << 7,
     OPTION_PATHS = 1 << 8,
     OPTION_COUNT = 1 << 9,
-    OPTION_FAKE = 1 << 10,   /* -f of mount(8): all but the mount itself */
-    OPTION_IGNORED = 1 << 11 /* -s, -n, -v of mount(8) */
+    OPTION_FAKE = 1 << 10,    /* -f of mount(8): all but the mount itself */
+    OPTION_IGNORED = 1 << 11, /* -s, -n, -v of mount(8) */
+    OPTION_PACKED = 1 << 12,
+    OPTION_SMALL = 1 << 13,
+    OPTION_PACK_SIZE = 1 << 14,
+    OPTION_OUTPUT = 1 << 15,  /* -o of pack */
+    OPTION_REPLACE = 1 << 16, /* -f of pack and unpack */
+    OPTION_LIST = 1 << 17,
+    OPTION_VERIFY = 1 << 18,
+    OPTION_FOLDER = 1 << 19, /* -C */
 };
 
 /* The options of a command that reads the configuration. */
 enum { OPTIONS_CONF = OPTION_HELP | OPTION_CONFIG | OPTION_MOUNT };
 
 struct args {
-    unsigned given;       /* enum option bits */
-    const char *config;   /* of --config, or NULL; belongs to argv */
-    struct buf mount;     /* the texts after -o, joined by commas */
-    const char **operand; /* they belong to argv */
+    unsigned given;        /* enum option bits */
+    const char *config;    /* of --config, or NULL; belongs to argv */
+    const char *pack_size; /* of --pack-size, likewise */
+    const char *output;    /* of -o of pack */
+    const char *folder;    /* of -C */
+    struct buf mount;      /* the texts after -o, joined by commas */
+    const char **operand;  /* they belong to argv */
     int operands;
 };
 

@@ -56,6 +56,18 @@ static void catalogue(struct buf *out, const struct json *c)
         buf_fmt(out, "  sizes      %" PRIu64 " not known yet\n", number(c, "unknown_sizes"));
 }
 
+/* What the packed part of the cache stands for. */
+static void packed(struct buf *out, const struct json *c)
+{
+    buf_str(out, "  packed     ");
+    text_bytes(out, number(c, "packed_text"));
+    buf_str(out, " of shapes in ");
+    text_bytes(out, number(c, "packed_bytes"));
+    buf_str(out, "; the cache holds ");
+    text_bytes(out, number(c, "text"));
+    buf_str(out, " of shapes in all\n");
+}
+
 static void cache(struct buf *out, const struct json *c)
 {
     if (c == NULL)
@@ -70,6 +82,8 @@ static void cache(struct buf *out, const struct json *c)
     count(out, ", ", c, "damaged", "pieces damaged and fetched again");
     count(out, ", ", c, "write_errors", "write errors");
     buf_str(out, "\n");
+    if (number(c, "packed_text") > 0)
+        packed(out, c);
     if (json_bool(json_get(c, "sick"), false))
         buf_str(out, "             its disk fails: reads are not kept\n");
 }

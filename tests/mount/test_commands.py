@@ -13,8 +13,9 @@ import time
 
 import harness
 
-COMMANDS = ["mount", "unmount", "refresh", "datasets", "info", "cite", "search", "status"]
-LATER = ["prefetch", "cache", "check", "doctor", "export", "pack", "unpack", "mask", "thumbnails", "report", "catalog"]
+COMMANDS = ["mount", "unmount", "refresh", "datasets", "info", "cite", "search", "cache", "export", "pack", "unpack",
+            "status"]
+LATER = ["prefetch", "check", "doctor", "mask", "thumbnails", "report", "catalog"]
 
 
 def sample_names():
