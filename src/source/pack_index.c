@@ -82,6 +82,70 @@ void pack_dataset(const struct conf_source *src, const struct packs *all,
         (void)snprintf(out, ID_MAX + 1, "pack");
 }
 
+/* ---- index.json ---- */
+
+static bool name_ok(const char *name)
+{
+    size_t len = strlen(name);
+    for (size_t i = 0; i < len; i++)
+        if (name[i] == '/' || (unsigned char)name[i] < ' ' || name[i] == 0x7F)
+            return false;
+    return len > 0 && len <= STR_NAME_MAX && name[0] != '.';
+}
+
+static bool hex_sum(const char *text, uint64_t *sum)
+{
+    char *end;
+    *sum = strtoull(text, &end, 16);
+    return strlen(text) == 16 && *end == '\0' && strspn(text, "0123456789abcdefABCDEF") == 16;
+}
+
+/* base: URL up to the index's name; query: "?..." or "". */
+static const char *add_listed(const struct json *v, const char *base, size_t base_len,
+                              const char *query, struct packs *out)
+{
+    const char *name = json_string(json_get(v, "name"), "");
+    uint64_t bytes = 0, sum = 0;
+    if (!name_ok(name))
+        return "a pack's \"name\" is no plain file name";
+    if (!json_u64(json_get(v, "bytes"), &bytes) ||
+        !hex_sum(json_string(json_get(v, "catalogue_sum"), ""), &sum))
+        return "a pack has no \"bytes\" or no \"catalogue_sum\" of 16 hex digits";
+    for (size_t i = 0; i < out->count; i++)
+        if (strcmp(out->at[i].name, name) == 0)
+            return "a pack is in it twice";
+    CLEANUP_BUF struct buf link = BUF_INIT;
+    buf_add(&link, base, base_len);
+    str_percent_encode(&link, name, strlen(name), "");
+    buf_str(&link, query);
+    struct pack_known *k = link.err == 0 ? packs_add(out, link.data, link.len) : NULL;
+    if (k == NULL)
+        return "too many packs";
+    k->bytes = bytes;
+    k->sum = sum;
+    return NULL;
+}
+
+static bool is_ours(const struct json *root)
+{
+    return strcmp(json_string(json_get(root, "format"), ""), "medshapefs packs") == 0;
+}
+
+static const char *take_index(const struct json *root, const char *base, size_t base_len,
+                              const char *query, struct packs *out)
+{
+    uint64_t version = 0;
+    const struct json *list = json_get(root, "packs");
+    const char *why = NULL;
+    if (!is_ours(root))
+        return "it is no index of packs";
+    if (!json_u64(json_get(root, "version"), &version) || version != 1)
+        return "an index of another version (this program reads version 1)";
+    for (const struct json *v = json_first(list); v != NULL && why == NULL; v = json_next(v))
+        why = add_listed(v, base, base_len, query, out);
+    return why == NULL && out->count == 0 ? "no pack is in it" : why;
+}
+
 /* ---- local ---- */
 
 /* The path of a file:// URL, as it stands where there is such a file, else decoded; NULL for
@@ -137,6 +201,35 @@ static int scan_folder(struct packing *p, const char *folder, struct packs *out)
                             : r;
 }
 
+static int take_local(struct packing *p, const char *at, const char *folder,
+                      const struct json *root, struct packs *out)
+{
+    CLEANUP_BUF struct buf base = BUF_INIT;
+    buf_str(&base, "file://");
+    str_percent_encode(&base, folder, strlen(folder), "/");
+    buf_str(&base, "/");
+    out->folder = true;
+    const char *why =
+        base.err != 0 ? "out of memory" : take_index(root, base.data, base.len, "", out);
+    return why == NULL ? 0 : pack_refuse(p, at, -EBADMSG, why);
+}
+
+/* A folder has the packs that its index names, or where it has none of ours, those that are there.
+ */
+static int local_folder(struct packing *p, const char *folder, struct packs *out)
+{
+    CLEANUP_BUF struct buf at = BUF_INIT, text = BUF_INIT;
+    buf_fmt(&at, "%s/%s", folder, index_name);
+    int r = at.err != 0 ? at.err : fsio_read_file(buf_cstr(&at), INDEX_MAX, &text);
+    if (r != 0 && r != -ENOENT)
+        return pack_refuse(p, buf_cstr(&at), r, err_text(r));
+    struct json *root = r == 0 ? json_parse(buf_cstr(&text), text.len, NULL) : NULL;
+    r = root != NULL && is_ours(root) ? take_local(p, buf_cstr(&at), folder, root, out)
+                                      : scan_folder(p, folder, out);
+    json_free(root);
+    return r;
+}
+
 static int index_local(struct packing *p, char *path, struct packs *out)
 {
     struct stat st;
@@ -146,12 +239,12 @@ static int index_local(struct packing *p, char *path, struct packs *out)
     while (len > 1 && path[len - 1] == '/')
         path[--len] = '\0';
     if (S_ISDIR(st.st_mode))
-        return scan_folder(p, path, out);
+        return local_folder(p, path, out);
     char *slash = strrchr(path, '/');
     if (slash == NULL || strcmp(slash + 1, index_name) != 0)
         return add_local(p, "", path, out);
     *slash = '\0';
-    return scan_folder(p, slash == path ? "/" : path, out);
+    return local_folder(p, slash == path ? "/" : path, out);
 }
 
 /* ---- on a web server ---- */
@@ -189,63 +282,6 @@ static int get_index(struct packing *p, const char *url, struct buf *text)
         return 0;
     fetch_why(r, &resp, why, sizeof(why));
     return pack_refuse(p, url, r, why);
-}
-
-static bool name_ok(const char *name)
-{
-    size_t len = strlen(name);
-    for (size_t i = 0; i < len; i++)
-        if (name[i] == '/' || (unsigned char)name[i] < ' ' || name[i] == 0x7F)
-            return false;
-    return len > 0 && len <= STR_NAME_MAX && name[0] != '.';
-}
-
-static bool hex_sum(const char *text, uint64_t *sum)
-{
-    char *end;
-    *sum = strtoull(text, &end, 16);
-    return strlen(text) == 16 && *end == '\0' && strspn(text, "0123456789abcdefABCDEF") == 16;
-}
-
-/* base: URL up to the index's name; query: "?..." or "". */
-static const char *add_listed(const struct json *v, const char *base, size_t base_len,
-                              const char *query, struct packs *out)
-{
-    const char *name = json_string(json_get(v, "name"), "");
-    uint64_t bytes = 0, sum = 0;
-    if (!name_ok(name))
-        return "a pack's \"name\" is no plain file name";
-    if (!json_u64(json_get(v, "bytes"), &bytes) ||
-        !hex_sum(json_string(json_get(v, "catalogue_sum"), ""), &sum))
-        return "a pack has no \"bytes\" or no \"catalogue_sum\" of 16 hex digits";
-    for (size_t i = 0; i < out->count; i++)
-        if (strcmp(out->at[i].name, name) == 0)
-            return "a pack is in it twice";
-    CLEANUP_BUF struct buf link = BUF_INIT;
-    buf_add(&link, base, base_len);
-    str_percent_encode(&link, name, strlen(name), "");
-    buf_str(&link, query);
-    struct pack_known *k = link.err == 0 ? packs_add(out, link.data, link.len) : NULL;
-    if (k == NULL)
-        return "too many packs";
-    k->bytes = bytes;
-    k->sum = sum;
-    return NULL;
-}
-
-static const char *take_index(const struct json *root, const char *base, size_t base_len,
-                              const char *query, struct packs *out)
-{
-    uint64_t version = 0;
-    const struct json *list = json_get(root, "packs");
-    const char *why = NULL;
-    if (strcmp(json_string(json_get(root, "format"), ""), "medshapefs packs") != 0)
-        return "it is no index of packs";
-    if (!json_u64(json_get(root, "version"), &version) || version != 1)
-        return "an index of another version (this program reads version 1)";
-    for (const struct json *v = json_first(list); v != NULL && why == NULL; v = json_next(v))
-        why = add_listed(v, base, base_len, query, out);
-    return why == NULL && out->count == 0 ? "no pack is in it" : why;
 }
 
 static int index_folder(struct packing *p, const char *url, size_t base_len, const char *query,
