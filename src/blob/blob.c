@@ -7,47 +7,45 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { AGAIN_MS = 100, AGAIN_WAIT_MS = 250 };
 
-static int copy_place(struct source_place *to, const struct source_place *from)
+/* It says what the object is, so that nothing in the cache is ever invalidated. In a pack that is
+ * its blocks. */
+int blob_content_id(const struct blob_object *o, struct hash_id *id)
 {
-    to->link = strdup(from->link);
-    to->folder = strdup(from->folder);
-    to->dav = strdup(from->dav);
-    to->user = strdup(from->user);
-    to->source = strdup(from->source);
-    bool ok = to->link != NULL && to->folder != NULL && to->dav != NULL && to->user != NULL &&
-              to->source != NULL;
-    return ok ? 0 : -ENOMEM;
-}
-
-/* The cache's name of this version of an object: what it is, so that nothing in the cache is ever
- * invalidated. */
-static int content_id(const char *source, const char *url, const struct blob_version *v,
-                      struct hash_id *id)
-{
-    uint64_t numbers[2] = {v->size, v->etag[0] != '\0' ? 0 : (uint64_t)v->mtime};
+    struct buf text = BUF_INIT;
+    source_url(o->place, o->key, o->key_len, &text);
+    const char *url = buf_cstr(&text);
+    const struct blob_version *v = &o->version;
+    const char *source = o->place->source;
+    bool tagged = v->etag[0] != '\0' || o->extents != NULL;
+    uint64_t numbers[3] = {v->size, tagged ? 0 : (uint64_t)v->mtime};
+    size_t count = 2;
+    if (o->extents != NULL)
+        numbers[count++] = blob_extents_sum(o->extents);
     const void *parts[] = {source, url, v->etag, numbers};
-    const size_t lens[] = {strlen(source), strlen(url), strlen(v->etag), sizeof(numbers)};
-    return hash_id(id, parts, lens, 4);
+    const size_t lens[] = {strlen(source), strlen(url), strlen(v->etag),
+                           count * sizeof(numbers[0])};
+    int r = text.err != 0 ? text.err : hash_id(id, parts, lens, 4);
+    buf_free(&text);
+    return r;
 }
 
 uint64_t blob_cached(struct blob_env *env, const struct blob_object *o)
 {
     struct hash_id id;
-    struct buf url = BUF_INIT;
-    source_url(o->place, o->key, o->key_len, &url);
-    uint64_t held = 0;
-    if (env->o.store != NULL && content_id(o->place->source, buf_cstr(&url), &o->version, &id) == 0)
-        held = store_held(env->o.store, &id);
-    buf_free(&url);
-    return held;
+    bool known = env->o.store != NULL && blob_content_id(o, &id) == 0;
+    return known ? store_held(env->o.store, &id) : 0;
 }
 
 static void free_blob(struct blob *b)
 {
     store_put(&b->file);
+    if (b->local >= 0)
+        (void)close(b->local);
+    free(b->extents);
     source_place_free(&b->place);
     free(b->key);
     free(b->url);
@@ -61,7 +59,7 @@ static int fill_blob(struct blob *b, const struct blob_object *o)
     b->key = strndup(o->key, o->key_len);
     source_url(o->place, o->key, o->key_len, &url);
     b->url = buf_take(&url);
-    if (copy_place(&b->place, o->place) != 0 || b->key == NULL || b->url == NULL)
+    if (source_place_copy(o->place, &b->place) != 0 || b->key == NULL || b->url == NULL)
         return -ENOMEM;
     b->html_name =
         str_iends(b->url, strlen(b->url), ".html") || str_iends(b->url, strlen(b->url), ".htm");
@@ -70,25 +68,28 @@ static int fill_blob(struct blob *b, const struct blob_object *o)
 
 int blob_open(struct blob_env *env, const struct blob_object *o, struct blob **out)
 {
-    struct hash_id id;
     struct blob *b = calloc(1, sizeof(*b));
     if (b == NULL)
         return -ENOMEM;
     b->env = env;
     b->id = o->id;
+    b->folder = o->folder;
     b->version = o->version;
+    b->local = -1;
     atomic_store(&b->refs, 1);
     atomic_store(&b->ra_edge, UINT64_MAX);
     lock_init(&b->lock, LOCK_RANK_BLOB);
     int r = fill_blob(b, o);
     if (r == 0)
-        r = content_id(b->place.source, b->url, &b->version, &id);
+        r = blob_content_id(o, &b->content);
+    if (r == 0 && o->extents != NULL)
+        r = blob_copy_extents(b, o->extents);
     if (r != 0) {
         free_blob(b);
         return r;
     }
-    if (env->o.store != NULL &&
-        store_get(env->o.store, &id, b->version.size, o->tag, &b->file) != 0)
+    if (env->o.store != NULL && b->local < 0 &&
+        store_get(env->o.store, &b->content, b->version.size, o->tag, &b->file) != 0)
         b->file = NULL; /* a sick cache disk: read past it */
     *out = b;
     return 0;
@@ -111,19 +112,20 @@ void blob_put(struct blob **bp)
 bool blob_spent(const struct blob *b)
 {
     return atomic_load(&b->spent) || (b->file != NULL && store_evicted(b->file)) ||
-           (b->file == NULL && b->env->o.store != NULL && !store_sick(b->env->o.store));
+           (b->file == NULL && b->local < 0 && b->env->o.store != NULL &&
+            !store_sick(b->env->o.store));
 }
 
 bool blob_has(const struct blob *b, uint64_t off, size_t len)
 {
     uint32_t end = (uint32_t)((off + len + STORE_PIECE - 1) / STORE_PIECE);
     for (uint32_t p = (uint32_t)(off / STORE_PIECE); p < end; p++)
-        if (store_state(b->file, p) != STORE_PRESENT)
+        if (store_state(b->file, p) < STORE_PRESENT)
             return false;
     return true;
 }
 
-/* Proves what the index says is there; true where the whole range is present then. */
+/* Proves what the index says is there; true where the whole range is held then. */
 static bool prove(struct blob *b, uint64_t off, size_t len)
 {
     bool all = true;
@@ -131,19 +133,9 @@ static bool prove(struct blob *b, uint64_t off, size_t len)
     for (uint32_t p = (uint32_t)(off / STORE_PIECE); p < end; p++) {
         if (store_state(b->file, p) == STORE_UNPROVED)
             (void)store_prove(b->file, p);
-        all = all && store_state(b->file, p) == STORE_PRESENT;
+        all = all && store_state(b->file, p) >= STORE_PRESENT;
     }
     return all;
-}
-
-static void answer_mapped(struct blob *b, uint64_t off, size_t len,
-                          void (*done)(void *, struct blob_answer), void *arg)
-{
-    /* Cast away const: struct iovec has no other way; nobody writes through it. */
-    struct iovec span = {(void *)(uintptr_t)(store_map(b->file) + off), len};
-    store_touch(b->file);
-    atomic_fetch_add(&b->env->bytes, len);
-    done(arg, (struct blob_answer){0, &span, 1});
 }
 
 /* The list as blob_i.h describes it; asserted in debug builds. */
@@ -180,6 +172,7 @@ static void share_deadline(struct blob *b, struct blob_waiter *w)
  * w->err. */
 static bool park(struct blob *b, struct blob_waiter *w)
 {
+    struct siblings *along = blob_siblings_for(b);
     lock_take(&b->lock);
     if (atomic_load(&b->spent))
         w->err = -ESTALE;
@@ -187,73 +180,94 @@ static bool park(struct blob *b, struct blob_waiter *w)
         w->err = 0;
     else
         w->err = 1;
-    if (w->err == 1) {
+    bool parked = w->err == 1;
+    if (parked) {
         w->err = 0;
         share_deadline(b, w);
         w->next = b->waiters;
         b->waiters = w;
+        b->along = along;
         blob_plan(b, w->off, w->len);
+        along = b->along; /* no flight took it */
+        b->along = NULL;
         check(b);
-        lock_drop(&b->lock);
-        blob_watch(b);
-        return true;
     }
     lock_drop(&b->lock);
-    return false;
+    if (along != NULL)
+        blob_siblings_end(along);
+    if (parked)
+        blob_watch(b);
+    return parked;
 }
 
-static void read_parked(struct blob *b, uint64_t off, size_t len,
-                        void (*done)(void *, struct blob_answer), void *arg)
+struct blob_waiter *blob_waiter_new(const struct blob *b, uint64_t off, size_t len,
+                                    void (*done)(void *, struct blob_answer), void *arg)
 {
     struct blob_waiter *w = calloc(1, sizeof(*w));
-    if (w == NULL) {
-        done(arg, (struct blob_answer){.err = -ENOMEM});
-        return;
-    }
-    *w = (struct blob_waiter){.off = off,
-                              .len = len,
-                              .deadline = clock_ms() + b->env->o.conf->network.retry_for_ms,
-                              .done = done,
-                              .arg = arg};
-    atomic_fetch_add(&b->env->waits, 1);
-    if (b->file == NULL || store_sick(b->env->o.store))
-        blob_direct_read(b, w);
-    else if (!park(b, w))
-        blob_answer_all(b, w);
+    if (w != NULL)
+        *w = (struct blob_waiter){.off = off,
+                                  .len = len,
+                                  .deadline = clock_ms() + b->env->o.conf->network.retry_for_ms,
+                                  .done = done,
+                                  .arg = arg};
+    return w;
 }
 
-/* The error of a read that must not go to the network, or 0. */
-static int barred(const struct blob *b)
+int blob_barred(const struct blob *b)
 {
     if (b->env->o.conf->offline)
         return -ENETUNREACH;
     return blob_stopped(b->env, b->place.source) ? -EACCES : 0;
 }
 
+void blob_fetch(struct blob *b, struct blob_waiter *w, bool past)
+{
+    int r = blob_barred(b);
+    if (r != 0) {
+        blob_report_barred(b->env, b->id, b->url, b->place.source, r);
+        w->err = r;
+        blob_answer_all(b, w);
+        return;
+    }
+    atomic_fetch_add(&b->env->waits, 1);
+    if (past || b->file == NULL || store_sick(b->env->o.store))
+        blob_direct_read(b, w);
+    else if (!park(b, w))
+        blob_answer_all(b, w);
+}
+
+static void read_absent(struct blob *b, uint64_t off, size_t len,
+                        void (*done)(void *, struct blob_answer), void *arg)
+{
+    struct blob_waiter *w = blob_waiter_new(b, off, len, done, arg);
+    if (w == NULL)
+        done(arg, (struct blob_answer){.err = -ENOMEM});
+    else
+        blob_fetch(b, w, false);
+}
+
 void blob_read(struct blob *b, uint64_t off, size_t len,
                void (*done)(void *arg, struct blob_answer a), void *arg)
 {
     struct blob_env *env = b->env;
-    int r;
     atomic_fetch_add(&env->reads, 1);
     if (off >= b->version.size || len == 0) {
         done(arg, (struct blob_answer){0, NULL, 0});
         return;
     }
+    blob_siblings_read(b);
     if (len > b->version.size - off)
         len = (size_t)(b->version.size - off);
     if (atomic_load(&b->spent)) {
         done(arg, (struct blob_answer){.err = -ESTALE});
-    } else if (b->file != NULL && prove(b, off, len)) {
+    } else if (b->local >= 0 || (b->file != NULL && prove(b, off, len))) {
         atomic_fetch_add(&env->hits, 1);
-        if (off + len > atomic_load(&b->ra_edge) && barred(b) == 0 && !store_sick(env->o.store))
+        if (b->local < 0 && off + len > atomic_load(&b->ra_edge) && blob_barred(b) == 0 &&
+            !store_sick(env->o.store))
             blob_read_on(b, off, len);
-        answer_mapped(b, off, len, done, arg);
-    } else if ((r = barred(b)) != 0) {
-        blob_report_barred(env, b->id, b->url, b->place.source, r);
-        done(arg, (struct blob_answer){.err = r});
+        blob_serve_read(b, off, len, done, arg);
     } else {
-        read_parked(b, off, len, done, arg);
+        read_absent(b, off, len, done, arg);
     }
 }
 
@@ -304,10 +318,12 @@ void blob_answer_all(struct blob *b, struct blob_waiter *list)
     while (list != NULL) {
         struct blob_waiter *w = list;
         list = w->next;
-        if (w->err == 0)
-            answer_mapped(b, w->off, w->len, w->done, w->arg);
-        else
-            w->done(w->arg, (struct blob_answer){.err = w->err});
+        w->next = NULL;
+        if (w->err == 0) {
+            blob_serve(b, w);
+            continue;
+        }
+        w->done(w->arg, (struct blob_answer){.err = w->err});
         free(w);
     }
 }

@@ -50,6 +50,9 @@ enum check_verdict check_answer(const struct http_resp *resp, uint64_t first, ui
                                 const struct blob_version *want, bool html_name,
                                 struct blob_version *now)
 {
+    if (resp->status == 416 && resp->has_range && resp->range_total != HTTP_UNKNOWN &&
+        resp->range_total != want->size) /* whatever page comes with it */
+        return compare(resp, resp->range_total, want, now, CHECK_BAD);
     if ((resp->html && !html_name) || resp->encoded)
         return CHECK_BAD;
     if (resp->status == 200)
@@ -57,8 +60,5 @@ enum check_verdict check_answer(const struct http_resp *resp, uint64_t first, ui
     if (resp->status == 206 && len > 0 && resp->has_range && resp->range_first == first &&
         resp->range_last >= first && resp->range_last - first < len)
         return compare(resp, resp->range_total, want, now, CHECK_RANGE);
-    if (resp->status == 416 && resp->has_range && resp->range_total != HTTP_UNKNOWN &&
-        resp->range_total != want->size)
-        return compare(resp, resp->range_total, want, now, CHECK_BAD);
     return CHECK_BAD;
 }

@@ -1,4 +1,6 @@
 #include "blob/blob_i.h"
+#include "blob/decoded_i.h"
+#include "blob/siblings_i.h"
 
 #include "base/clock.h"
 #include "net/retry.h"
@@ -8,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICK_MS = 250, POOL_THREADS = 3 };
+enum { TICK_MS = 250, POOL_THREADS = 3, LANDED_MS = 300 };
 
 /* Fails those of a blob whose time is up; true while others wait. */
 static bool expire(struct blob *b, int64_t now, bool ending)
@@ -64,15 +66,18 @@ static void *clock_main(void *arg)
     struct blob_env *env = arg;
     for (;;) {
         lock_take(&env->lock);
-        while (env->active == NULL && !env->ending)
+        while (env->active == NULL && !env->ending && !atomic_load(&env->unpacked))
             (void)lock_cond_wait(&env->wake, &env->lock, -1);
         if (!env->ending)
             (void)lock_cond_wait(&env->wake, &env->lock, TICK_MS);
-        bool last = env->ending && env->active == NULL;
+        bool last = env->over = env->ending && env->active == NULL;
         lock_drop(&env->lock);
         if (last)
             return NULL;
         tick(env);
+        atomic_store(&env->unpacked, false); /* first: who adds something says so after it */
+        if (decoded_trim(env->decoded))
+            atomic_store(&env->unpacked, true);
     }
 }
 
@@ -80,7 +85,8 @@ void blob_watch(struct blob *b)
 {
     struct blob_env *env = b->env;
     lock_take(&env->lock);
-    if (!b->active) {
+    bool over = env->over;
+    if (!over && !b->active) {
         b->active = true;
         b->active_next = env->active;
         if (env->active == NULL)
@@ -88,6 +94,24 @@ void blob_watch(struct blob *b)
         env->active = blob_get(b);
     }
     lock_drop(&env->lock);
+    if (over)
+        (void)expire(b, 0, true);
+}
+
+void blob_env_wake(struct blob_env *env)
+{
+    if (atomic_exchange(&env->unpacked, true))
+        return;
+    lock_take(&env->lock);
+    (void)pthread_cond_signal(&env->wake);
+    lock_drop(&env->lock);
+}
+
+/* Between two requests of one reader there may be moments without any. */
+static bool is_flying(void *arg)
+{
+    struct blob_env *env = arg;
+    return atomic_load(&env->flying) > 0 || clock_ms() - atomic_load(&env->landed) < LANDED_MS;
 }
 
 int blob_env_open(const struct blob_env_options *o, struct blob_env **out, struct err *e)
@@ -99,12 +123,19 @@ int blob_env_open(const struct blob_env_options *o, struct blob_env **out, struc
     lock_init(&env->lock, LOCK_RANK_TABLE);
     lock_cond_init(&env->wake);
     env->pool = pool_create(POOL_THREADS);
-    if (env->pool == NULL || pthread_create(&env->clock, NULL, clock_main, env) != 0) {
+    env->decoded = decoded_create(env->pool);
+    env->siblings = blob_siblings_new();
+    if (env->pool == NULL || env->decoded == NULL || env->siblings == NULL ||
+        pthread_create(&env->clock, NULL, clock_main, env) != 0) {
         pool_destroy(&env->pool);
+        decoded_destroy(&env->decoded);
+        blob_siblings_free(&env->siblings);
         free(env);
         return err_set(e, -EAGAIN,
                        "cannot start threads (raise the limit of processes: ulimit -u)");
     }
+    if (o->store != NULL && o->conf->cache_packed)
+        (void)store_pack_start(o->store, is_flying, env); /* without it all stays as it comes */
     *out = env;
     return 0;
 }
@@ -115,12 +146,16 @@ void blob_env_close(struct blob_env **envp)
     *envp = NULL;
     if (env == NULL)
         return;
+    if (env->o.store != NULL)
+        store_pack_stop(env->o.store);
     lock_take(&env->lock);
     env->ending = true;
     (void)pthread_cond_signal(&env->wake);
     lock_drop(&env->lock);
     (void)pthread_join(env->clock, NULL);
     pool_destroy(&env->pool);
+    decoded_destroy(&env->decoded);
+    blob_siblings_free(&env->siblings);
     (void)pthread_cond_destroy(&env->wake);
     lock_destroy(&env->lock);
     free(env);
@@ -138,7 +173,12 @@ void blob_env_stats(struct blob_env *env, struct blob_stats *out)
                                .changed = atomic_load(&env->changed),
                                .failed = atomic_load(&env->failed),
                                .learnt = atomic_load(&env->learnt),
-                               .readahead = atomic_load(&env->readahead)};
+                               .readahead = atomic_load(&env->readahead),
+                               .sibling_flights = atomic_load(&env->sibling_flights),
+                               .sibling_bytes = atomic_load(&env->sibling_bytes),
+                               .sibling_used = atomic_load(&env->sibling_used),
+                               .decoded = atomic_load(&env->decoded_blocks),
+                               .decode_ns = atomic_load(&env->decode_ns)};
 }
 
 static uint64_t source_hash(const char *source)

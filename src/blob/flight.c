@@ -1,4 +1,5 @@
 #include "blob/blob_i.h"
+#include "blob/siblings_i.h"
 
 #include "base/clock.h"
 #include "net/retry.h"
@@ -50,6 +51,8 @@ static int flight_head(void *arg, const struct http_resp *resp)
 {
     struct blob_flight *f = arg, *none = NULL;
     const struct blob *b = f->blob;
+    if (b->extents != NULL)
+        return blob_extent_head(f, resp);
     uint64_t first = (uint64_t)f->first * STORE_PIECE;
     uint64_t end = (uint64_t)f->end * STORE_PIECE;
     bool all = f->first == 0 && f->end == store_pieces(b->file);
@@ -72,16 +75,13 @@ static int flight_head(void *arg, const struct http_resp *resp)
     }
 }
 
-static void flight_unref(struct blob_flight *f);
-
 static void piece_run(struct pool_job *job)
 {
     struct piece_job *j = (struct piece_job *)(void *)job;
     struct blob_flight *f = j->flight;
     struct blob *b = f->blob;
-    int r = store_state(b->file, j->piece) == STORE_PRESENT
-                ? 0
-                : store_write(b->file, j->piece, j->data, j->len);
+    int r = b->extents != NULL ? blob_extent_store(f, j->piece, j->data, j->len)
+                               : store_write(b->file, j->piece, j->data, j->len);
     if (r != 0)
         atomic_store(&f->write_err, r);
     lock_take(&b->lock);
@@ -94,7 +94,7 @@ static void piece_run(struct pool_job *job)
     atomic_fetch_sub(&f->queued, 1);
     if (atomic_exchange(&f->paused, false))
         http_resume(b->env->o.http, request);
-    flight_unref(f);
+    blob_flight_unref(f);
 }
 
 static int queue_piece(struct blob_flight *f, uint32_t piece)
@@ -112,10 +112,20 @@ static int queue_piece(struct blob_flight *f, uint32_t piece)
     return 0;
 }
 
+static ssize_t feed_block(struct blob_flight *f, const unsigned char *data, size_t len)
+{
+    bool whole;
+    ssize_t n = blob_extent_feed(f, data, len, &whole);
+    int r = n >= 0 && whole ? queue_piece(f, f->block++) : 0;
+    return r != 0 ? r : n;
+}
+
 /* Takes bytes of the piece that f->pos is in; returns how many, or -errno. */
 static ssize_t feed(struct blob_flight *f, const unsigned char *data, size_t len)
 {
     const struct blob *b = f->blob;
+    if (b->extents != NULL)
+        return feed_block(f, data, len);
     if (f->pos >= b->version.size)
         return -EPROTO;
     uint32_t piece = (uint32_t)(f->pos / STORE_PIECE);
@@ -150,7 +160,7 @@ static int flight_data(void *arg, const void *data, size_t len)
         f->pos += len;
         return f->pos > ERROR_BODY ? -EBADMSG : 0;
     }
-    if (f->pos == 0 && !f->blob->html_name && check_html(data, len))
+    if (f->pos == 0 && !f->blob->html_name && f->blob->extents == NULL && check_html(data, len))
         return -EBADMSG;
     if (must_pause(f))
         return -EAGAIN;
@@ -166,7 +176,8 @@ static int flight_data(void *arg, const void *data, size_t len)
 
 static void transfer_ended(struct pool_job *job)
 {
-    flight_unref((struct blob_flight *)(void *)((char *)job - offsetof(struct blob_flight, ended)));
+    blob_flight_unref(
+        (struct blob_flight *)(void *)((char *)job - offsetof(struct blob_flight, ended)));
 }
 
 static void flight_done(void *arg, int err, const struct http_resp *resp)
@@ -181,6 +192,20 @@ static void flight_done(void *arg, int err, const struct http_resp *resp)
     pool_run(f->blob->env->pool, &f->ended);
 }
 
+/* The byte range of what the flight still lacks; *len 0: all. */
+static void asked_for(const struct blob_flight *f, uint64_t *first, uint64_t *len)
+{
+    const struct blob *b = f->blob;
+    if (b->extents != NULL) {
+        blob_extent_asked(f, first, len);
+        return;
+    }
+    uint64_t end = (uint64_t)f->end * STORE_PIECE;
+    bool all = f->first == 0 && f->end == store_pieces(b->file);
+    *first = (uint64_t)f->first * STORE_PIECE;
+    *len = all ? 0 : (end < b->version.size ? end : b->version.size) - *first;
+}
+
 /* Sends the request for what the flight still lacks; b->lock is held. 0 or -errno. */
 static int flight_send(struct blob_flight *f, unsigned delay_ms)
 {
@@ -188,16 +213,16 @@ static int flight_send(struct blob_flight *f, unsigned delay_ms)
     struct blob *b = f->blob;
     struct http_req req;
     struct buf text = BUF_INIT;
-    uint64_t first = (uint64_t)f->first * STORE_PIECE;
-    uint64_t end = (uint64_t)f->end * STORE_PIECE;
-    bool all = f->first == 0 && f->end == store_pieces(b->file);
-    if (end > b->version.size)
-        end = b->version.size;
-    int r = blob_request(b, first, all ? 0 : end - first, &text, &req);
+    uint64_t first, len;
+    asked_for(f, &first, &len);
+    int r = blob_request(b, first, len, &text, &req);
     req.delay_ms = delay_ms;
-    req.max_body = b->version.size;
+    req.background = f->first == f->end;
+    req.max_body = b->extents != NULL ? b->pack.size : b->version.size;
     f->pos = 0;
     f->judged = false;
+    f->other = false;
+    atomic_store(&f->bad, false);
     atomic_store(&f->whole, false);
     atomic_fetch_add(&f->refs, 1);
     if (r == 0) {
@@ -212,7 +237,7 @@ static int flight_send(struct blob_flight *f, unsigned delay_ms)
     return r;
 }
 
-static int flight_start(struct blob *b, uint32_t first, uint32_t end)
+int blob_flight_start(struct blob *b, uint32_t first, uint32_t end)
 {
     struct blob_flight *f = calloc(1, sizeof(*f));
     if (f == NULL)
@@ -221,97 +246,26 @@ static int flight_start(struct blob *b, uint32_t first, uint32_t end)
     f->first = first;
     f->end = end;
     f->started = clock_ms();
+    f->along = b->along;
+    if (f->along != NULL)
+        f->along->flight = f;
+    bool along = f->along != NULL; /* once it is sent, it may end at any time */
+    uint64_t extra = along ? f->along->extra : 0;
     int r = flight_send(f, 0);
     if (r != 0) {
         free(f);
         return r;
     }
+    if (along) {
+        atomic_fetch_add(&b->env->sibling_flights, 1);
+        atomic_fetch_add(&b->env->sibling_bytes, extra);
+    }
+    b->along = NULL;
     (void)blob_get(b);
+    atomic_fetch_add(&b->env->flying, 1);
     f->next = b->fleet;
     b->fleet = f;
     return 0;
-}
-
-static bool covered(const struct blob *b, uint32_t piece)
-{
-    for (const struct blob_flight *f = b->fleet; f != NULL; f = f->next)
-        if (!f->dropped && (atomic_load(&f->whole) || (piece >= f->first && piece < f->end)))
-            return true;
-    return false;
-}
-
-/* Starts flights for the absent pieces of a range that no flight covers. */
-static void start_missing(struct blob *b, uint64_t off, uint64_t end)
-{
-    const uint32_t longest = BLOB_REQUEST / STORE_PIECE;
-    uint32_t p = (uint32_t)(off / STORE_PIECE);
-    uint32_t stop = (uint32_t)((end + STORE_PIECE - 1) / STORE_PIECE);
-    while (p < stop) {
-        uint32_t first = p;
-        uint32_t limit = (first / longest + 1) * longest;
-        while (p < stop && p < limit && store_state(b->file, p) == STORE_ABSENT && !covered(b, p))
-            p++;
-        if (p == first)
-            p++;
-        else if (flight_start(b, first, p) != 0)
-            return;
-    }
-}
-
-/* True where a read goes on from those before: they may have come in another order, and those that
- * found their bytes there were not noted. */
-static bool is_sequential(const struct blob *b, uint64_t off)
-{
-    const uint64_t slack = 1 << 20;
-    uint64_t front = b->ra_front > b->ra_next ? b->ra_front : b->ra_next;
-    return off + slack >= b->ra_next && off <= front + slack && (b->ra_next > 0 || off == 0);
-}
-
-/* Moves the read-ahead window; returns the end of what is to be asked for now. */
-static uint64_t window_end(struct blob *b, uint64_t off, uint64_t end)
-{
-    if (!is_sequential(b, off) || b->ra_next == 0) {
-        b->ra_window = 0;
-        b->ra_next = b->ra_front = end;
-        return end;
-    }
-    if (end > b->ra_next)
-        b->ra_next = end;
-    if (b->ra_window != 0 && b->ra_next + b->ra_window / 2 <= b->ra_front)
-        return end;
-    b->ra_window = b->ra_window == 0 ? BLOB_WINDOW_MIN : b->ra_window * 2;
-    if (b->ra_window > BLOB_WINDOW_MAX)
-        b->ra_window = BLOB_WINDOW_MAX;
-    uint64_t front = b->ra_next + b->ra_window;
-    if (b->ra_window >= BLOB_REQUEST)
-        front = (front + BLOB_REQUEST - 1) / BLOB_REQUEST * BLOB_REQUEST;
-    if (front > b->version.size)
-        front = b->version.size;
-    if (front > b->ra_front)
-        b->ra_front = front;
-    return b->ra_front;
-}
-
-void blob_plan(struct blob *b, uint64_t off, size_t len)
-{
-    if (b->version.size <= BLOB_SMALL) {
-        start_missing(b, 0, b->version.size);
-        return;
-    }
-    uint64_t end = window_end(b, off, off + len);
-    bool more = b->ra_window != 0 && b->ra_front < b->version.size;
-    atomic_store(&b->ra_edge, more ? b->ra_front - b->ra_window / 2 : UINT64_MAX);
-    if (end > off + len)
-        atomic_fetch_add(&b->env->readahead, end - off - len);
-    start_missing(b, off, end);
-}
-
-void blob_read_on(struct blob *b, uint64_t off, size_t len)
-{
-    lock_take(&b->lock);
-    if (is_sequential(b, off) && !atomic_load(&b->spent))
-        blob_plan(b, off, len);
-    lock_drop(&b->lock);
 }
 
 /* True where somebody lacks bytes that the flight is to bring. */
@@ -329,7 +283,7 @@ void blob_drop_idle(struct blob *b)
 {
     for (struct blob_flight *f = b->fleet; f != NULL; f = f->next) {
         struct blob_flight *self = f;
-        if (f->dropped || awaited(b, f))
+        if (f->dropped || f->first == f->end || awaited(b, f))
             continue;
         f->dropped = true;
         (void)atomic_compare_exchange_strong(&b->whole, &self, NULL);
@@ -377,14 +331,6 @@ static bool try_again(struct blob_flight *f, uint64_t first, uint64_t end)
     return flight_send(f, delay) == 0;
 }
 
-/* Plans anew for those who lack a piece that nobody fetches any more. */
-static void plan_orphans(struct blob *b)
-{
-    for (struct blob_waiter *w = b->waiters; w != NULL; w = w->next)
-        if (!blob_has(b, w->off, w->len))
-            start_missing(b, w->off, w->off + w->len);
-}
-
 /* Those whose pieces could not be written are served past the cache. */
 static void serve_direct(struct blob *b, struct blob_waiter *list)
 {
@@ -405,6 +351,8 @@ static void flight_free(struct blob_flight *f)
 {
     struct blob *b = f->blob;
     free(f);
+    atomic_store(&b->env->landed, clock_ms());
+    atomic_fetch_sub(&b->env->flying, 1);
     blob_put(&b);
 }
 
@@ -415,10 +363,12 @@ static void flight_stale(struct blob_flight *f)
     leave_fleet(f);
     bool first = !atomic_exchange(&b->spent, true);
     lock_drop(&b->lock);
-    if (first) {
+    if (first)
         atomic_fetch_add(&b->env->changed, 1);
+    if (first && b->extents == NULL)
         b->env->o.changed(b->env->o.arg, b->id, &f->now);
-    }
+    else if (first) /* it is the pack that changed: only a refresh tells what the object is now */
+        blob_report(b->env, b->id, b->url, b->place.source, -ESTALE, &f->resp);
     blob_retire(b);
     flight_free(f);
 }
@@ -434,11 +384,12 @@ static void report(struct blob *b, const struct blob_waiter *list, const struct 
 }
 
 /* The transfer has ended and its pieces are on the disk, or not. */
-static void flight_finish(struct blob_flight *f)
+static void finish_own(struct blob_flight *f)
 {
     struct blob *b = f->blob;
     uint64_t first = (uint64_t)f->first * STORE_PIECE, end = (uint64_t)f->end * STORE_PIECE;
-    if (f->err == -ESTALE) {
+    blob_extent_judge(f);
+    if (f->err == -ESTALE && f->first < f->end) {
         flight_stale(f);
         return;
     }
@@ -462,7 +413,7 @@ static void flight_finish(struct blob_flight *f)
     if (write_err != 0 || failed)
         list =
             blob_take(b, first, end, write_err != 0 ? write_err : blob_final_err(f->err, &f->resp));
-    plan_orphans(b);
+    blob_plan_orphans(b);
     lock_drop(&b->lock);
     if (write_err == 0 && failed)
         report(b, list, &f->resp);
@@ -473,7 +424,22 @@ static void flight_finish(struct blob_flight *f)
     flight_free(f);
 }
 
-static void flight_unref(struct blob_flight *f)
+/* Where it is to try again, it does so for its own pieces only. */
+static void flight_finish(struct blob_flight *f)
+{
+    struct siblings *along = f->along;
+    f->along = NULL;
+    finish_own(f);
+    if (along != NULL)
+        blob_siblings_end(along);
+}
+
+void blob_flight_ref(struct blob_flight *f)
+{
+    atomic_fetch_add(&f->refs, 1);
+}
+
+void blob_flight_unref(struct blob_flight *f)
 {
     if (atomic_fetch_sub(&f->refs, 1) == 1)
         flight_finish(f);

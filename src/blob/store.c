@@ -50,7 +50,7 @@ static int start(struct store *s, struct err *e)
     if (err != 0)
         return err;
     s->objects = totals.objects;
-    s->bytes = totals.bytes;
+    s->sum = totals.sum;
     s->last_use = totals.last_use;
     s->urgent = true; /* the limit may have become smaller */
     err = -pthread_create(&s->keeper, NULL, store_keeper, s);
@@ -80,6 +80,7 @@ void store_close(struct store **ps)
     *ps = NULL;
     if (s == NULL)
         return;
+    store_pack_stop(s);
     lock_take(&s->lock);
     s->closing = true;
     (void)pthread_cond_signal(&s->wake);
@@ -156,10 +157,14 @@ void store_stats(struct store *s, struct store_stats *out)
 {
     lock_take(&s->lock);
     out->objects = s->objects;
-    out->bytes = s->bytes;
+    out->bytes = s->sum.disk;
+    out->text = s->sum.text;
+    out->packed_bytes = s->sum.packed;
+    out->packed_text = s->sum.text - (s->sum.disk - s->sum.packed);
     lock_drop(&s->lock);
     out->limit = s->size;
     out->evicted = atomic_load(&s->evicted);
     out->damaged = atomic_load(&s->damaged);
     out->write_errors = atomic_load(&s->write_errors);
+    out->packed_blocks = atomic_load(&s->packed_blocks);
 }

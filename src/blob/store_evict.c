@@ -17,7 +17,8 @@ enum {
 
 struct victim {
     struct store_object *object;
-    uint64_t use, held;
+    uint64_t use;
+    struct store_sum held;
     bool has_row;
     bool stray; /* a place in the order of use that no row has */
 };
@@ -54,8 +55,8 @@ static int consider(void *arg, struct db_slice key, struct db_slice val)
     *v = (struct victim){.object = o, .use = db_key_read(key.data, 8)};
     v->has_row = found > 0;
     v->stray = o->pieces == 0 && (found == 0 || row.use != v->use);
-    v->held = found == 0 || v->stray ? 0 : row.held;
-    h->found += v->held;
+    v->held = found == 0 || v->stray ? (struct store_sum){0} : row.held;
+    h->found += v->held.disk;
     return h->count == VICTIMS_AT_ONCE || h->found >= h->need ? 1 : 0;
 }
 
@@ -135,7 +136,7 @@ static uint64_t bytes_to_free(struct store *s, struct store_index *ix)
     uint64_t index = db_bytes(ix->db); /* never shrinks: it must not starve a small cache */
     uint64_t other = (index < s->size / 4 ? index : s->size / 4) + atomic_load(&s->reserve);
     lock_take(&s->lock);
-    uint64_t held = s->bytes;
+    uint64_t held = s->sum.disk;
     bool squeezed = s->squeezed;
     s->squeezed = false;
     lock_drop(&s->lock);
@@ -193,7 +194,7 @@ static void sweep_one(struct store *s, struct store_index *ix, const struct hash
     store_path(s, id, path);
     if (!has_row(ix, id))
         (void)unlink(path);
-    store_object_release(o, false, 0);
+    store_object_release(o, false, (struct store_sum){0});
 }
 
 bool store_sweep(struct store *s, struct store_index *ix, unsigned folder)

@@ -24,7 +24,7 @@ void store_path(const struct store *s, const struct hash_id *id, char out[PATH_M
     (void)snprintf(out, PATH_MAX, "%s/data/%.2s/%s", s->dir, hex, hex);
 }
 
-static int reopen_file(const struct store_object *o, int *fd)
+int store_open_file(const struct store_object *o, int *fd)
 {
     char path[PATH_MAX];
     struct stat st;
@@ -34,7 +34,8 @@ static int reopen_file(const struct store_object *o, int *fd)
         got = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (got < 0)
         return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? -ESTALE : -errno;
-    bool same = fstat(got, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == o->size;
+    /* What is packed lies behind the text. */
+    bool same = fstat(got, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size >= o->size;
     /* Once the object is evicted the name may be that of its successor's file. */
     if (!same || atomic_load(&o->evicted)) {
         (void)close(got);
@@ -92,7 +93,9 @@ static void clear_pieces(struct store_object *o)
 {
     for (uint32_t i = 0; i < o->pieces; i++)
         atomic_store(&o->state[i], STORE_ABSENT);
-    o->held = 0;
+    for (uint32_t i = 0; i < o->blocks; i++)
+        o->cell[i].packed = false;
+    o->held = (struct store_sum){0};
 }
 
 /* Fills a busy object from the index and opens its file, or makes a new one. */
@@ -104,7 +107,9 @@ static int load(struct store_object *o, struct found *found, int *fd)
     if (found->row < 0 && !found->bad)
         return found->row;
     if (found->row > 0 && found->as.size == o->size) {
-        int err = reopen_file(o, fd);
+        int err = store_open_file(o, fd);
+        if (err == 0)
+            store_find_spare(o, *fd);
         if (err != -ESTALE)
             return err;
     }
@@ -123,13 +128,16 @@ static void settle(struct store_object *o, const char *tag, const struct found *
         o->row_held = found->as.held;
         if (o->forget)
             o->stale = found->as.held;
-        else
-            s->bytes += o->held - found->as.held;
-        news = news || o->held != found->as.held || strcmp(tag, found->as.tag) != 0;
+        else {
+            store_sum_add(&s->sum, o->held);
+            store_sum_sub(&s->sum, found->as.held);
+        }
+        news = news || !store_sum_equal(o->held, found->as.held) || strcmp(tag, found->as.tag) != 0;
     }
     (void)snprintf(o->tag, sizeof(o->tag), "%s", tag);
     if (news)
         store_object_queue(o);
+    store_pack_queue(o);
 }
 
 static int load_and_settle(struct store_object *o, const char *tag, int *fd)
@@ -197,7 +205,7 @@ static int try_object(struct store_object *fresh, const char *tag, struct store_
     int err = find_or_insert(s, fresh, &o);
     if (err != 0)
         return err;
-    err = o == fresh ? load_and_settle(o, tag, fd) : reopen_file(o, fd);
+    err = o == fresh ? load_and_settle(o, tag, fd) : store_open_file(o, fd);
     if (err == 0) {
         *out = o;
         return 0;
@@ -279,15 +287,15 @@ enum store_state store_state(const struct store_file *f, uint32_t piece)
     return piece < o->pieces ? (enum store_state)atomic_load(&o->state[piece]) : STORE_ABSENT;
 }
 
-/* The index is to learn what became of a piece. With the lock held. */
-static void note_change(struct store_object *o, uint32_t piece)
+void store_note_change(struct store_object *o, uint32_t piece)
 {
     struct store *s = o->store;
+    o->changes++;
     atomic_store(&o->dirty[piece / STORE_BLOCK_PIECES], 1);
     if (atomic_load(&o->evicted))
         return;
     store_object_queue(o);
-    if (s->bytes + atomic_load(&s->reserve) > s->size && !s->urgent) {
+    if (s->sum.disk + atomic_load(&s->reserve) > s->size && !s->urgent) {
         s->urgent = true;
         (void)pthread_cond_signal(&s->wake);
     }
@@ -295,10 +303,11 @@ static void note_change(struct store_object *o, uint32_t piece)
 
 static void add_held(struct store_object *o, uint64_t bytes)
 {
+    const struct store_sum more = {.disk = bytes, .text = bytes};
     if (atomic_load(&o->evicted))
         return;
-    o->held += bytes;
-    o->store->bytes += bytes;
+    store_sum_add(&o->held, more);
+    store_sum_add(&o->store->sum, more);
 }
 
 static int damaged(struct store_object *o, uint32_t piece)
@@ -309,11 +318,11 @@ static int damaged(struct store_object *o, uint32_t piece)
     bool ours = atomic_compare_exchange_strong(&o->state[piece], &unproved, STORE_ABSENT);
     if (ours) {
         add_held(o, -(uint64_t)store_piece_len(o, piece));
-        note_change(o, piece);
+        store_note_change(o, piece);
         (void)atomic_fetch_add(&s->damaged, 1);
     }
     lock_drop(&s->lock);
-    return unproved == STORE_PRESENT ? 0 : -EBADMSG;
+    return unproved == STORE_PRESENT || unproved == STORE_PACKED ? 0 : -EBADMSG;
 }
 
 int store_prove(struct store_file *f, uint32_t piece)
@@ -321,7 +330,7 @@ int store_prove(struct store_file *f, uint32_t piece)
     struct store_object *o = f->object;
     enum store_state state = store_state(f, piece);
     if (state != STORE_UNPROVED)
-        return state == STORE_PRESENT ? 0 : -EBADMSG;
+        return state == STORE_ABSENT ? -EBADMSG : 0;
     size_t len = store_piece_len(o, piece);
     CLEANUP_FREE void *data = malloc(len);
     if (data == NULL)
@@ -333,6 +342,11 @@ int store_prove(struct store_file *f, uint32_t piece)
         return damaged(o, piece);
     uint8_t unproved = STORE_UNPROVED;
     (void)atomic_compare_exchange_strong(&o->state[piece], &unproved, STORE_PRESENT);
+    if (store_block_whole(o, piece / STORE_BLOCK_PIECES)) {
+        lock_take(&o->store->lock);
+        store_want_packed(o, piece / STORE_BLOCK_PIECES);
+        lock_drop(&o->store->lock);
+    }
     return unproved == STORE_ABSENT ? -EBADMSG : 0;
 }
 
@@ -344,25 +358,63 @@ int store_write(struct store_file *f, uint32_t piece, const void *data, size_t l
         return -EINVAL;
     if (store_state(f, piece) == STORE_PRESENT)
         return 0;
-    int err = fsio_pwrite_all(f->fd, data, len, (uint64_t)piece * STORE_PIECE);
+    uint32_t block = piece / STORE_BLOCK_PIECES;
+    int err = store_cell_enter(o, block);
+    if (err != 0)
+        return err > 0 ? 0 : err;
+    err = fsio_pwrite_all(f->fd, data, len, (uint64_t)piece * STORE_PIECE);
     if (err == -EBADF)
         err = -EROFS;
     store_note_write(s, err);
-    if (err != 0)
-        return err;
-    uint64_t sum = hash64(data, len, 0);
+    uint64_t sum = err == 0 ? hash64(data, len, 0) : 0;
     lock_take(&s->lock);
-    atomic_store(&o->sum[piece], sum);
-    if (atomic_exchange(&o->state[piece], STORE_PRESENT) == STORE_ABSENT)
-        add_held(o, len);
-    note_change(o, piece);
+    o->cell[block].writers--;
+    if (err == 0 && !o->cell[block].packed) {
+        atomic_store(&o->sum[piece], sum);
+        if (atomic_exchange(&o->state[piece], STORE_PRESENT) == STORE_ABSENT)
+            add_held(o, len);
+        store_note_change(o, piece);
+        store_want_packed(o, block);
+    }
     lock_drop(&s->lock);
-    return 0;
+    return err;
 }
 
-const unsigned char *store_map(const struct store_file *f)
+static bool all_present(const struct store_object *o, uint64_t off, size_t len)
 {
-    return f->map;
+    uint32_t end = (uint32_t)((off + len + STORE_PIECE - 1) / STORE_PIECE);
+    for (uint32_t p = (uint32_t)(off / STORE_PIECE); p < end; p++)
+        if (atomic_load(&o->state[p]) != STORE_PRESENT)
+            return false;
+    return true;
+}
+
+const unsigned char *store_lease(struct store_file *f, uint64_t off, size_t len)
+{
+    struct store_object *o = f->object;
+    if (len == 0 || off >= o->size || len > o->size - off)
+        return NULL;
+    for (uint64_t b = off / STORE_BLOCK; b <= (off + len - 1) / STORE_BLOCK; b++)
+        (void)atomic_fetch_add(&o->cell[b].readers, 1);
+    if (all_present(o, off, len))
+        return f->map + off;
+    store_release(f, off, len);
+    return NULL;
+}
+
+void store_release(struct store_file *f, uint64_t off, size_t len)
+{
+    for (uint64_t b = off / STORE_BLOCK; b <= (off + len - 1) / STORE_BLOCK; b++)
+        (void)atomic_fetch_sub(&f->object->cell[b].readers, 1);
+}
+
+int store_read(struct store_file *f, uint64_t off, size_t len, void *out)
+{
+    if (store_lease(f, off, len) == NULL)
+        return -EBADMSG;
+    int err = fsio_pread_all(f->fd, out, len, off);
+    store_release(f, off, len);
+    return err;
 }
 
 void store_touch(struct store_file *f)

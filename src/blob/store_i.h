@@ -9,8 +9,16 @@
  * of a piece is an atomic: its checksum is written before it, its block is marked dirty after it.
  * The keeper alone writes the index.
  *
- * store.bytes is, at any moment, the sum of `held` over all rows whose object is not in the table,
- * and of held + stale over all that is. */
+ * store.sum is, at any moment, the sum of `held` over all rows whose object is not in the table,
+ * and of held + stale over all that is.
+ *
+ * An object's file holds its text at 0 and, behind that, a slot for each block's packed form; one
+ * of the two is a hole, or soon will be. A block goes from pieces to packed so: the packed form is
+ * written to the slot; under the lock all its pieces become PACKED; the keeper writes the row; the
+ * packing thread waits until that is committed and nobody has a lease on the mapping, and gives the
+ * pieces' bytes back to the disk. A lease is counted before the pieces are looked at, and looked at
+ * by the packing thread after they became PACKED: no reader ever sees the hole. Writers of either
+ * form are counted in the cell, and wait while bytes are given back. */
 #ifndef BLOB_STORE_I_H
 #define BLOB_STORE_I_H
 
@@ -29,27 +37,61 @@
 enum {
     STORE_TAG_MAX = 63,
     STORE_BUCKETS = 1024,
-    STORE_FOLDERS = 256, /* below data/, by the first byte of the id */
+    STORE_FOLDERS = 256,    /* below data/, by the first byte of the id */
+    STORE_SLOT_MORE = 4096, /* a packed form may be longer than its text by less than that */
 };
 
 enum store_table { STORE_T_OBJECT, STORE_T_BLOCK, STORE_T_LRU, STORE_TABLES };
 
 extern const char *const store_tables[STORE_TABLES]; /* their names */
 
+/* What is held: bytes on disk, of text, and those on disk that are packed. */
+struct store_sum {
+    uint64_t disk, text, packed;
+};
+
+/* Adds, modulo 2^64. */
+static inline void store_sum_add(struct store_sum *to, struct store_sum more)
+{
+    to->disk += more.disk;
+    to->text += more.text;
+    to->packed += more.packed;
+}
+
+/* Takes away, modulo 2^64. */
+static inline void store_sum_sub(struct store_sum *from, struct store_sum less)
+{
+    from->disk -= less.disk;
+    from->text -= less.text;
+    from->packed -= less.packed;
+}
+
+/* True where all numbers are the same. */
+static inline bool store_sum_equal(struct store_sum a, struct store_sum b)
+{
+    return a.disk == b.disk && a.text == b.text && a.packed == b.packed;
+}
+
 /* Row of an object. */
 struct store_row {
     uint64_t size;
-    uint64_t held; /* bytes of the pieces that its blocks name */
-    uint64_t use;  /* its place in the order of use, about milliseconds since 1970; unique */
+    struct store_sum held; /* what its blocks name */
+    uint64_t use; /* its place in the order of use, about milliseconds since 1970; unique */
     char tag[STORE_TAG_MAX + 1];
+};
+
+enum store_form {
+    STORE_FORM_PIECES, /* bits and sum */
+    STORE_FORM_PACKED, /* packed */
 };
 
 /* Row of a block. */
 struct store_block {
-    uint8_t codec;
-    uint8_t version;
+    uint8_t form;                     /* enum store_form; others are of later versions */
+    uint8_t version;                  /* of the row: 0 */
     uint32_t bits;                    /* pieces that are there */
     uint64_t sum[STORE_BLOCK_PIECES]; /* by piece; 0 where it is not there */
+    struct store_packed packed;
 };
 
 /* Appends a row's bytes to `out`. */
@@ -61,7 +103,8 @@ int store_row_decode(const void *data, size_t len, struct store_row *row);
 /* Appends a block's bytes to `out`. */
 void store_block_encode(const struct store_block *block, struct buf *out);
 
-/* 0, or -EBADMSG for bytes that store_block_encode() does not make. */
+/* 0; -ENOTSUP for a row of a later version; -EBADMSG for other bytes that store_block_encode() does
+ * not make. */
 int store_block_decode(const void *data, size_t len, struct store_block *block);
 
 /* The index while it is open; counted references, so that it can be begun anew below its readers.
@@ -74,7 +117,23 @@ struct store_index {
 };
 
 struct store_totals {
-    uint64_t objects, bytes, last_use;
+    uint64_t objects, last_use;
+    struct store_sum sum;
+};
+
+/* A block in memory. */
+struct store_cell {
+    atomic_uint readers; /* leases on its part of the mapping */
+    /* By store.lock: */
+    bool packed; /* the pieces' states say the same to those without the lock */
+    bool busy;   /* bytes are being given back: writers wait */
+    bool wanted; /* to be packed */
+    bool tried;  /* packing does not pay */
+    bool spare;  /* the form that does not count may take room on the disk */
+    unsigned writers;
+    int64_t wanted_ms;
+    uint64_t spare_since; /* value of object.changes; given back once that is committed */
+    struct store_packed as;
 };
 
 struct store_object {
@@ -90,14 +149,19 @@ struct store_object {
     bool touched;                   /* used since its row was written */
     bool indexed;                   /* has a row */
     bool forget;                    /* its row describes a file that is gone: delete it first */
-    uint64_t held, row_held, stale; /* bytes here, as its row says, and of a row to forget */
+    bool pack_queued;               /* on the packing thread's list */
+    struct store_object *pack_next; /* there */
+    struct store_sum held, row_held, stale; /* here, as its row says, and of a row to forget */
+    uint64_t changes, committed; /* number of changes to its blocks; what the index has of them */
     char tag[STORE_TAG_MAX + 1];
     /* Anybody's: */
     _Atomic bool evicted;
     _Atomic int64_t touched_ms;
     _Atomic uint8_t *state; /* enum store_state, by piece */
     _Atomic uint8_t *dirty; /* by block */
-    _Atomic uint64_t sum[]; /* by piece; state and dirty lie behind it */
+    uint32_t blocks;
+    struct store_cell *cell; /* by block */
+    _Atomic uint64_t sum[];  /* by piece; cell, state and dirty lie behind it */
 };
 
 struct store_file {
@@ -118,12 +182,14 @@ struct store {
     struct store_object *queue, **queue_end;
     uint64_t queued;
     struct store_index *index; /* NULL while there can be none */
-    uint64_t objects, bytes;
+    uint64_t objects;
+    struct store_sum sum;
+    struct store_packer *packer; /* NULL: nothing is packed */
     uint64_t flush_wanted, flush_done;
     bool closing, urgent, squeezed /* the disk was full */, index_bad,
         ailing /* the sick line is in the log */;
     /* Anybody's: */
-    _Atomic uint64_t reserve, evicted, damaged, write_errors;
+    _Atomic uint64_t reserve, evicted, damaged, write_errors, packed_blocks;
     _Atomic int64_t sick_until;
     /* The keeper's: */
     uint64_t last_use;
@@ -173,9 +239,54 @@ void store_object_drop(struct store_object *o);
  * or open and not `open_too`. Takes the lock. */
 struct store_object *store_object_claim(struct store *s, const struct hash_id *id, bool open_too);
 
-/* Ends a claim and wakes who waits for it. `had_row`: its row of `row_held` bytes was deleted.
- * Takes the lock. */
-void store_object_release(struct store_object *o, bool had_row, uint64_t row_held);
+/* Ends a claim and wakes who waits for it. `had_row`: its row of `row_held` was deleted. Takes the
+ * lock. */
+void store_object_release(struct store_object *o, bool had_row, struct store_sum row_held);
+
+/* ---- an object's file (store_file.c) ---- */
+
+/* Opens the file of a live object: 0 and *fd; -ESTALE where there is no such file, or the object
+ * was evicted; or -errno. */
+int store_open_file(const struct store_object *o, int *fd);
+
+/* The index is to learn what became of a block, by one of its pieces. With the lock held. */
+void store_note_change(struct store_object *o, uint32_t piece);
+
+/* ---- packed blocks (store_packed.c, store_pack.c) ---- */
+
+/* Bytes of text of a block: 4 MiB, less for the last one. */
+size_t store_block_len(const struct store_object *o, uint32_t block);
+
+/* Where a block's packed form is in the file, and how long it may be. */
+uint64_t store_slot(const struct store_object *o, uint32_t block);
+/* The longest packed form of a block. */
+size_t store_slot_len(const struct store_object *o, uint32_t block);
+
+/* What a packed block adds to the sums. */
+struct store_sum store_packed_sum(const struct store_packed *p);
+
+/* Counts a writer of a piece or of the packed form, once nobody gives bytes of the block back: 0; 1
+ * where it is packed already (nobody was counted); -EBUSY after some seconds. Takes the lock. */
+int store_cell_enter(struct store_object *o, uint32_t block);
+
+/* True where all pieces of a block are PRESENT. No lock. */
+bool store_block_whole(const struct store_object *o, uint32_t block);
+
+/* Makes a block PACKED: its form is in the slot. With the lock held. */
+void store_become_packed(struct store_object *o, uint32_t block, const struct store_packed *p);
+
+/* Asks for packing where a block is whole and packing may pay. With the lock held. */
+void store_want_packed(struct store_object *o, uint32_t block);
+
+/* Looks for room that an object's file takes for nothing (after a kill), by what its descriptor
+ * tells: notes it in the cells. For one that was loaded just now. */
+void store_find_spare(struct store_object *o, int fd);
+
+/* Puts an object on the packing thread's list, if there is one. With the lock held. */
+void store_pack_queue(struct store_object *o);
+
+/* Wakes the packing thread: a commit may be what it waits for. With the lock held. */
+void store_pack_wake(struct store *s);
 
 /* ---- the index (store_index.c) ---- */
 

@@ -33,7 +33,7 @@ static int add_row(void *arg, struct db_slice key, struct db_slice val)
     if (key.len != HASH_ID_LEN || store_row_decode(val.data, val.len, &row) != 0)
         return -EBADMSG;
     totals->objects++;
-    totals->bytes += row.held;
+    store_sum_add(&totals->sum, row.held);
     return 0;
 }
 
@@ -161,6 +161,35 @@ static int64_t block_of(struct db_slice key, const struct hash_id *id)
     return (int64_t)db_key_read((const unsigned char *)key.data + HASH_ID_LEN, 4);
 }
 
+static int load_pieces(struct store_object *o, uint32_t number, const struct store_block *block)
+{
+    for (uint32_t i = 0; i < STORE_BLOCK_PIECES; i++) {
+        uint64_t piece = (uint64_t)number * STORE_BLOCK_PIECES + i;
+        if (!(block->bits >> i & 1))
+            continue;
+        if (piece >= o->pieces)
+            return -EBADMSG;
+        size_t len = store_piece_len(o, (uint32_t)piece);
+        atomic_store_explicit(&o->sum[piece], block->sum[i], memory_order_relaxed);
+        atomic_store(&o->state[piece], STORE_UNPROVED);
+        store_sum_add(&o->held, (struct store_sum){.disk = len, .text = len});
+    }
+    return 0;
+}
+
+static int load_packed(struct store_object *o, uint32_t number, const struct store_packed *p)
+{
+    if (p->text != store_block_len(o, number) || p->len > store_slot_len(o, number))
+        return -EBADMSG;
+    uint32_t first = number * STORE_BLOCK_PIECES;
+    for (uint32_t i = first; i < o->pieces && i < first + STORE_BLOCK_PIECES; i++)
+        atomic_store(&o->state[i], STORE_PACKED);
+    o->cell[number].packed = true;
+    o->cell[number].as = *p;
+    store_sum_add(&o->held, store_packed_sum(p));
+    return 0;
+}
+
 static int load_block(void *arg, struct db_slice key, struct db_slice val)
 {
     struct store_object *o = arg;
@@ -168,21 +197,13 @@ static int load_block(void *arg, struct db_slice key, struct db_slice val)
     int64_t number = block_of(key, &o->id);
     if (number < 0)
         return 1;
-    if (store_block_decode(val.data, val.len, &block) != 0)
-        return -EBADMSG;
-    if (block.codec != STORE_CODEC_RAW || block.version != 0)
+    int err = store_block_decode(val.data, val.len, &block);
+    if (err == -ENOTSUP)
         return 0;
-    for (uint32_t i = 0; i < STORE_BLOCK_PIECES; i++) {
-        uint64_t piece = (uint64_t)number * STORE_BLOCK_PIECES + i;
-        if (!(block.bits >> i & 1))
-            continue;
-        if (piece >= o->pieces)
-            return -EBADMSG;
-        atomic_store_explicit(&o->sum[piece], block.sum[i], memory_order_relaxed);
-        atomic_store(&o->state[piece], STORE_UNPROVED);
-        o->held += store_piece_len(o, (uint32_t)piece);
-    }
-    return 0;
+    if (err != 0 || number >= o->blocks)
+        return -EBADMSG;
+    return block.form == STORE_FORM_PACKED ? load_packed(o, (uint32_t)number, &block.packed)
+                                           : load_pieces(o, (uint32_t)number, &block);
 }
 
 int store_index_load(struct store_index *ix, struct store_object *o, struct store_row *row)
@@ -219,7 +240,7 @@ void store_index_put_block(struct db_txn *t, const struct hash_id *id, uint32_t 
                            const struct store_block *block)
 {
     struct db_key k = block_key(id, number);
-    if (block->bits == 0) {
+    if (block->form == STORE_FORM_PIECES && block->bits == 0) {
         db_del(t, STORE_T_BLOCK, k.data, k.len);
         return;
     }
@@ -281,7 +302,7 @@ void store_index_delete(struct db_txn *t, const struct hash_id *id, uint64_t use
 struct usage {
     struct usage_tag {
         char tag[STORE_TAG_MAX + 1];
-        uint64_t bytes;
+        uint64_t text, disk;
     } * tags;
     size_t count, cap;
 };
@@ -301,7 +322,7 @@ static struct usage_tag *usage_find(struct usage *u, const char *tag)
     }
     struct usage_tag *t = &u->tags[u->count++];
     (void)snprintf(t->tag, sizeof(t->tag), "%s", tag);
-    t->bytes = 0;
+    t->text = t->disk = 0;
     return t;
 }
 
@@ -314,11 +335,13 @@ static int usage_add(void *arg, struct db_slice key, struct db_slice val)
     struct usage_tag *t = usage_find(arg, row.tag);
     if (t == NULL)
         return -ENOMEM;
-    t->bytes += row.held;
+    t->text += row.held.text;
+    t->disk += row.held.disk;
     return 0;
 }
 
-int store_usage(const char *dir, int (*row)(void *arg, const char *tag, uint64_t bytes), void *arg)
+int store_usage(const char *dir,
+                int (*row)(void *arg, const char *tag, uint64_t text, uint64_t disk), void *arg)
 {
     char path[PATH_MAX];
     index_path(dir, "", path);
@@ -332,7 +355,7 @@ int store_usage(const char *dir, int (*row)(void *arg, const char *tag, uint64_t
     db_abort(&t);
     db_close(&db);
     for (size_t i = 0; i < u.count && err == 0; i++)
-        err = row(arg, u.tags[i].tag, u.tags[i].bytes);
+        err = row(arg, u.tags[i].tag, u.tags[i].text, u.tags[i].disk);
     free(u.tags);
     return err;
 }

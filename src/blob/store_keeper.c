@@ -60,7 +60,7 @@ static void begin_anew(struct store *s)
     lock_take(&s->lock);
     s->index = ix;
     s->objects = totals.objects;
-    s->bytes = totals.bytes;
+    s->sum = totals.sum;
     lock_drop(&s->lock);
     s->index_due = ix == NULL ? clock_ms() + INDEX_MS : INT64_MAX;
     s->sync_due = INT64_MAX;

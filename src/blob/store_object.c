@@ -16,7 +16,8 @@ struct store_object *store_object_new(struct store *s, const struct hash_id *id,
 {
     size_t pieces = (size_t)((size + STORE_PIECE - 1) / STORE_PIECE);
     size_t blocks = (pieces + STORE_BLOCK_PIECES - 1) / STORE_BLOCK_PIECES;
-    struct store_object *o = calloc(1, sizeof(*o) + pieces * (sizeof(o->sum[0]) + 1) + blocks);
+    struct store_object *o = calloc(1, sizeof(*o) + pieces * (sizeof(o->sum[0]) + 1) +
+                                           blocks * (sizeof(o->cell[0]) + 1));
     if (o == NULL)
         return NULL;
     o->store = s;
@@ -25,7 +26,9 @@ struct store_object *store_object_new(struct store *s, const struct hash_id *id,
     o->pieces = (uint32_t)pieces;
     o->refs = 1;
     o->touched_ms = INT64_MIN / 2;
-    o->state = (_Atomic uint8_t *)(o->sum + pieces);
+    o->blocks = (uint32_t)blocks;
+    o->cell = (struct store_cell *)(void *)(o->sum + pieces);
+    o->state = (_Atomic uint8_t *)(o->cell + blocks);
     o->dirty = o->state + pieces;
     return o;
 }
@@ -67,7 +70,7 @@ void store_object_unref(struct store_object *o)
 {
     struct store *s = o->store;
     lock_take(&s->lock);
-    if (o->refs == 1 && o->in_table && o->held == 0 && !o->indexed) {
+    if (o->refs == 1 && o->in_table && o->held.disk == 0 && !o->indexed) {
         char path[PATH_MAX];
         o->busy = true;
         lock_drop(&s->lock);
@@ -111,13 +114,20 @@ struct store_object *store_object_dequeue(struct store *s)
     return o;
 }
 
+/* What an object holds no longer counts. With the lock held. */
+static void take_sums(struct store_object *o)
+{
+    store_sum_sub(&o->store->sum, o->held);
+    store_sum_sub(&o->store->sum, o->stale);
+    o->held = o->stale = (struct store_sum){0};
+}
+
 void store_object_drop(struct store_object *o)
 {
     if (atomic_exchange(&o->evicted, true))
         return;
-    o->store->bytes -= o->held + o->stale - o->row_held;
-    o->held = 0;
-    o->stale = 0;
+    store_sum_add(&o->store->sum, o->row_held);
+    take_sums(o);
     store_object_remove(o);
 }
 
@@ -142,17 +152,16 @@ struct store_object *store_object_claim(struct store *s, const struct hash_id *i
     return o;
 }
 
-void store_object_release(struct store_object *o, bool had_row, uint64_t row_held)
+void store_object_release(struct store_object *o, bool had_row, struct store_sum row_held)
 {
     struct store *s = o->store;
     lock_take(&s->lock);
-    if (o->pieces == 0) /* made by the claim */
-        s->bytes -= had_row ? row_held : 0;
-    else
-        s->bytes -= o->held + o->stale - (had_row ? 0 : o->row_held);
+    if (o->pieces == 0 && had_row) /* made by the claim */
+        store_sum_sub(&s->sum, row_held);
+    else if (!had_row)
+        store_sum_add(&s->sum, o->row_held);
+    take_sums(o);
     s->objects -= had_row ? 1 : 0;
-    o->held = 0;
-    o->stale = 0;
     store_object_remove(o);
     o->busy = false;
     (void)pthread_cond_broadcast(&s->changed);
@@ -162,16 +171,16 @@ void store_object_release(struct store_object *o, bool had_row, uint64_t row_hel
 
 uint64_t store_held(struct store *s, const struct hash_id *id)
 {
-    struct store_row row = {.held = 0};
+    struct store_row row;
     lock_take(&s->lock);
     const struct store_object *o = store_object_find(s, id);
-    bool open = o != NULL && !o->evicted;
-    uint64_t held = open ? o->held : 0;
+    bool open = o != NULL && !o->busy && !o->evicted;
+    uint64_t held = open ? o->held.text : 0;
     lock_drop(&s->lock);
     struct store_index *ix = open ? NULL : store_index_ref(s);
     if (ix != NULL) {
         struct db_txn t = db_begin(ix->db, false);
-        held = store_index_row(&t, id, &row) > 0 ? row.held : 0;
+        held = store_index_row(&t, id, &row) > 0 ? row.held.text : 0;
         db_abort(&t);
     }
     store_index_unref(ix);

@@ -16,9 +16,10 @@ struct saved {
     struct store_object *object;
     bool skip; /* evicted before */
     int was;   /* 1: there was a row before, of was_held bytes */
-    uint64_t was_held;
+    struct store_sum was_held;
     bool indexed; /* there is one now */
-    uint64_t held, use;
+    struct store_sum held;
+    uint64_t use, changes;
 };
 
 static uint64_t next_use(struct store *s)
@@ -30,13 +31,19 @@ static uint64_t next_use(struct store *s)
 
 static void save_block(struct db_txn *t, const struct store_object *o, uint32_t number)
 {
-    struct store_block block = {.codec = STORE_CODEC_RAW};
+    struct store_block block = {.form = STORE_FORM_PIECES};
     uint32_t first = number * STORE_BLOCK_PIECES;
+    lock_take(&o->store->lock);
+    if (o->cell[number].packed) {
+        block.form = STORE_FORM_PACKED;
+        block.packed = o->cell[number].as;
+    }
     for (uint32_t i = 0; i < STORE_BLOCK_PIECES && first + i < o->pieces; i++)
-        if (atomic_load(&o->state[first + i]) != STORE_ABSENT) {
+        if (!o->cell[number].packed && atomic_load(&o->state[first + i]) != STORE_ABSENT) {
             block.bits |= 1U << i;
             block.sum[i] = atomic_load(&o->sum[first + i]);
         }
+    lock_drop(&o->store->lock);
     store_index_put_block(t, &o->id, number, &block);
 }
 
@@ -57,6 +64,7 @@ static void save(struct db_txn *t, struct store *s, struct saved *v)
     bool touched = o->touched;
     bool forget = o->forget;
     row.held = o->held;
+    v->changes = o->changes;
     (void)snprintf(row.tag, sizeof(row.tag), "%s", o->tag);
     o->touched = false;
     lock_drop(&s->lock);
@@ -69,9 +77,9 @@ static void save(struct db_txn *t, struct store *s, struct saved *v)
         t->err = v->was;
         return;
     }
-    v->was_held = v->was > 0 ? old.held : 0;
+    v->was_held = v->was > 0 ? old.held : (struct store_sum){0};
     v->held = row.held;
-    v->indexed = row.held > 0;
+    v->indexed = row.held.disk > 0;
     v->use = v->was > 0 ? old.use : 0;
     if (forget || !v->indexed)
         store_index_delete(t, &o->id, v->use);
@@ -93,15 +101,20 @@ static void account(struct store *s, const struct saved *v)
         return;
     lock_take(&s->lock);
     if (atomic_load(&o->evicted)) { /* since: only the row counts */
-        s->bytes += v->held - v->was_held;
+        store_sum_add(&s->sum, v->held);
+        store_sum_sub(&s->sum, v->was_held);
     } else {
-        s->bytes -= o->stale + (v->was > 0 && !o->indexed ? v->was_held : 0);
-        o->stale = 0;
+        store_sum_sub(&s->sum, o->stale);
+        if (v->was > 0 && !o->indexed)
+            store_sum_sub(&s->sum, v->was_held);
+        o->stale = (struct store_sum){0};
     }
     s->objects += (v->indexed ? 1U : 0U) - (uint64_t)v->was;
     o->indexed = v->indexed;
     o->row_held = v->held;
     o->forget = false;
+    o->committed = v->changes;
+    store_pack_wake(s);
     lock_drop(&s->lock);
 }
 
@@ -111,13 +124,14 @@ static void give_up(struct store *s, const struct saved *v)
     char path[PATH_MAX];
     struct store_object *o = v->object;
     lock_take(&s->lock);
-    bool as_it_was = o->indexed && o->held == o->row_held && !o->forget;
+    bool as_it_was = o->indexed && !o->forget && o->committed == o->changes &&
+                     store_sum_equal(o->held, o->row_held);
     lock_drop(&s->lock);
     if (v->skip || as_it_was || (o = store_object_claim(s, &o->id, true)) == NULL)
         return;
     store_path(s, &o->id, path);
     (void)unlink(path);
-    store_object_release(o, false, 0);
+    store_object_release(o, false, (struct store_sum){0});
 }
 
 static void failed(struct store *s, int err)

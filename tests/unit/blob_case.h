@@ -22,6 +22,8 @@ struct scene {
     atomic_int failed, changed;
     struct blob_version now; /* what the last change showed */
     struct blob_failure last;
+    void (*neighbours)(void *arg, uint64_t id, bool before,
+                       bool (*row)(void *row_arg, const struct blob_object *o), void *row_arg);
 };
 
 /* One reader: parked until answered. */
@@ -61,6 +63,7 @@ static inline void scene_open(struct scene *s)
                                        .store = s->store,
                                        .failed = scene_failed,
                                        .changed = scene_changed,
+                                       .neighbours = s->neighbours,
                                        .arg = s};
     if (blob_env_open(&o, &s->env, &e) != 0)
         abort();
@@ -97,6 +100,33 @@ static inline int scene_teardown(void **state)
     int r = fsio_remove_tree(s->dir);
     free(s);
     return r;
+}
+
+/* Gives bytes to the origin as /p.shapepack. */
+static inline void scene_put(const struct scene *s, const void *data, size_t len)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)s->d.port),
+                            .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    char head[200];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) != 0)
+        abort();
+    int n = snprintf(head, sizeof(head),
+                     "POST /_put?path=/p.shapepack&type=application/octet-stream "
+                     "HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+                     len);
+    if (send(fd, head, (size_t)n, MSG_NOSIGNAL) != n)
+        abort();
+    for (size_t at = 0; at < len;) {
+        ssize_t sent = send(fd, (const char *)data + at, len - at, MSG_NOSIGNAL);
+        if (sent <= 0)
+            abort();
+        at += (size_t)sent;
+    }
+    if (recv(fd, head, sizeof(head), 0) <= 0)
+        abort();
+    (void)close(fd);
 }
 
 /* Opens the object at /DIRECTIVES/NAME (directives "" for none), of a size as listed. */

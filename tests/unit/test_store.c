@@ -38,7 +38,7 @@ static void test_empty_and_absurd(void **state)
     struct fixture *fx = *state;
     struct store_file *f = get(fx->s, 1, 0);
     assert_int_equal(store_pieces(f), 0);
-    assert_null(store_map(f));
+    assert_null(store_lease(f, 0, 1));
     assert_int_equal(store_state(f, 0), STORE_ABSENT);
     store_touch(f);
     store_put(&f);
@@ -304,21 +304,23 @@ struct sum {
     uint64_t liver, spleen;
 };
 
-static int add_usage(void *arg, const char *tag, uint64_t bytes)
+static int add_usage(void *arg, const char *tag, uint64_t text, uint64_t disk)
 {
     struct sum *sum = arg;
     sum->rows++;
+    assert_int_equal(text, disk);
     if (strcmp(tag, "liver") == 0)
-        sum->liver = bytes;
+        sum->liver = text;
     if (strcmp(tag, "spleen") == 0)
-        sum->spleen = bytes;
+        sum->spleen = text;
     return 0;
 }
 
-static int stop(void *arg, const char *tag, uint64_t bytes)
+static int stop(void *arg, const char *tag, uint64_t text, uint64_t disk)
 {
     (void)tag;
-    (void)bytes;
+    (void)text;
+    (void)disk;
     (*(int *)arg)++;
     return 17;
 }

@@ -166,8 +166,8 @@ static void test_block_beyond_end(void **state)
     }
 }
 
-/* A codec of a later version is no damage: the piece is fetched again. */
-static void test_unknown_codec(void **state)
+/* A row of a later version is no damage: the piece is fetched again. */
+static void test_unknown_form(void **state)
 {
     struct fixture *fx = *state;
     const struct hash_id id = nth_id(1);
@@ -179,7 +179,7 @@ static void test_unknown_codec(void **state)
     (void)snprintf(path, sizeof(path), "%s/index.mdb", fx->dir);
     assert_int_equal(db_open(path, 0, store_tables, STORE_TABLES, &db, NULL), 0);
     struct db_txn t = db_begin(db, true);
-    struct store_block block = {.codec = 2, .bits = 15};
+    struct store_block block = {.form = 2, .bits = 15};
     store_index_put_block(&t, &id, 0, &block);
     assert_int_equal(db_commit(&t), 0);
     db_close(&db);
@@ -332,7 +332,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_store)
     const struct CMUnitTest tests[] = {
         CASE(test_kill_in_write),    CASE(test_rows_without_data), CASE(test_rows_damaged),
-        CASE(test_block_beyond_end), CASE(test_unknown_codec),     CASE(test_power_cut),
+        CASE(test_block_beyond_end), CASE(test_unknown_form),      CASE(test_power_cut),
         CASE(test_torn_index),       CASE(test_write_fails),       CASE(test_full_disk),
     };
     log_setup(LOG_LEVEL_ERROR, false);

@@ -31,12 +31,13 @@ static void test_row(void **state)
 {
     (void)state;
     CLEANUP_BUF struct buf b = BUF_INIT;
-    struct store_row row = {.size = 1000, .held = 999, .use = UINT64_MAX, .tag = "liver"};
+    struct store_row row = {.size = 1000, .held = {999, 999, 0}, .use = UINT64_MAX, .tag = "liver"};
     struct store_row got;
     store_row_encode(&row, &b);
     assert_int_equal(decode_row(b.data, b.len, &got), 0);
     assert_int_equal(got.size, 1000);
-    assert_int_equal(got.held, 999);
+    assert_int_equal(got.held.disk, 999);
+    assert_int_equal(got.held.text, 999);
     assert_true(got.use == UINT64_MAX);
     assert_string_equal(got.tag, "liver");
     for (size_t len = 0; len < b.len; len++)
@@ -58,12 +59,17 @@ static void test_row_lies(void **state)
     (void)state;
     CLEANUP_BUF struct buf b = BUF_INIT;
     struct store_row got;
-    assert_int_equal(row_code((struct store_row){.size = 7, .held = 7}), 0);
-    assert_int_equal(row_code((struct store_row){.size = 7, .held = 8}), -EBADMSG);
+    assert_int_equal(row_code((struct store_row){.size = 7, .held = {7, 7, 0}}), 0);
+    assert_int_equal(row_code((struct store_row){.size = 7, .held = {8, 8, 0}}), -EBADMSG);
+    assert_int_equal(row_code((struct store_row){.size = 9000, .held = {5096, 9000, 4096}}), 0);
+    assert_int_equal(row_code((struct store_row){.size = 9, .held = {4096, 9, 4096}}), 0);
+    assert_int_equal(row_code((struct store_row){.size = 9, .held = {8192, 9, 8192}}), -EBADMSG);
+    assert_int_equal(row_code((struct store_row){.size = 9, .held = {5, 9, 6}}), -EBADMSG);
+    assert_int_equal(row_code((struct store_row){.size = 9, .held = {4102, 5, 4096}}), -EBADMSG);
     assert_int_equal(row_code((struct store_row){.size = STORE_SIZE_MAX}), 0);
     assert_int_equal(row_code((struct store_row){.size = STORE_SIZE_MAX + 1}), -EBADMSG);
     store_row_encode(&(struct store_row){.tag = "ab"}, &b);
-    b.data[0] = 2; /* a later format */
+    b.data[0] = 3; /* a later format */
     assert_int_equal(decode_row(b.data, b.len, &got), -EBADMSG);
     b.data[0] = 1;
     assert_int_equal(decode_row(b.data, b.len, &got), 0);
@@ -83,7 +89,7 @@ static void test_block(void **state)
 {
     (void)state;
     CLEANUP_BUF struct buf b = BUF_INIT;
-    struct store_block block = {.codec = 3, .version = 9, .bits = 0x80000005};
+    struct store_block block = {.form = STORE_FORM_PIECES, .bits = 0x80000005};
     struct store_block got;
     block.sum[0] = 1;
     block.sum[1] = 77; /* not there */
@@ -103,12 +109,44 @@ static void test_block(void **state)
     assert_int_equal(decode_block(b.data, b.len, &got), -EBADMSG);
 }
 
+static void test_block_packed(void **state)
+{
+    (void)state;
+    CLEANUP_BUF struct buf b = BUF_INIT;
+    struct store_block block = {.form = STORE_FORM_PACKED};
+    struct store_block got;
+    block.packed = (struct store_packed){.codec = 2,
+                                         .version = 1,
+                                         .len = 60000,
+                                         .text = 5000000000, /* one day a block is a whole file */
+                                         .packed_sum = UINT64_MAX,
+                                         .text_sum = 17};
+    store_block_encode(&block, &b);
+    assert_int_equal(decode_block(b.data, b.len, &got), 0);
+    assert_memory_equal(&got, &block, sizeof(got));
+    for (size_t len = 0; len < b.len; len++)
+        assert_int_equal(decode_block(b.data, len, &got), -EBADMSG);
+    buf_add(&b, "x", 1);
+    assert_int_equal(decode_block(b.data, b.len, &got), -EBADMSG);
+    for (unsigned byte = 0; byte < 2; byte++) { /* form, version */
+        char old = b.data[byte];
+        b.data[byte] = 2;
+        assert_int_equal(decode_block(b.data, b.len, &got), -ENOTSUP);
+        b.data[byte] = old;
+    }
+    block.packed.len = 0;
+    buf_clear(&b);
+    store_block_encode(&block, &b);
+    assert_int_equal(decode_block(b.data, b.len, &got), -EBADMSG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_row),
         cmocka_unit_test(test_row_lies),
         cmocka_unit_test(test_block),
+        cmocka_unit_test(test_block_packed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

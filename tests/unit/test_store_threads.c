@@ -45,6 +45,9 @@ static void one_step(struct worker *w, struct store_file *f, unsigned n)
     case STORE_PRESENT:
         (void)atomic_fetch_add(&sh->present, 1);
         break;
+    case STORE_PACKED: /* nobody packs here */
+        err = -EINVAL;
+        break;
     }
     if (err != 0 || store_state(f, piece) != STORE_PRESENT || !piece_right(f, n, OBJECT, piece))
         (void)atomic_fetch_add(&sh->wrong, 1);
