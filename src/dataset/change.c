@@ -60,20 +60,20 @@ static void note_failure(struct medshapefs *m, uint64_t id, struct failure *row)
     struct shelf *s = shelf_take(m);
     struct db_txn t = catalog_begin(s->catalog);
     struct node n;
-    struct slice link;
-    struct db_slice bytes;
-    struct buf path = BUF_INIT;
+    struct buf path = BUF_INIT, url = BUF_INIT;
     if (catalog_node(&t, id, &n)) {
         tree_path(&t, &n, &path);
-        if (row->url[0] == '\0' && n.kind == NODE_FILE && catalog_place(&t, n.place, &link, &bytes))
-            (void)snprintf(row->url, sizeof(row->url), "%.*s%.*s", (int)link.len, link.s,
-                           (int)n.key.len, n.key.s);
+        if (row->url[0] == '\0' && n.kind == NODE_FILE)
+            object_url(&t, &n, &url);
     }
     db_abort(&t);
     shelf_put(&s);
     row->time = clock_wall();
     (void)snprintf(row->path, sizeof(row->path), "%s", buf_cstr(&path));
+    if (url.len > 0)
+        (void)snprintf(row->url, sizeof(row->url), "%s", buf_cstr(&url));
     buf_free(&path);
+    buf_free(&url);
     state_failure(m, row);
 }
 

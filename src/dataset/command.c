@@ -10,15 +10,19 @@
 
 struct usage {
     const struct catalog *catalog;
-    uint64_t *cached;
+    struct {
+        uint64_t text, disk;
+    } * cached;
 };
 
-static int usage_row(void *arg, const char *tag, uint64_t bytes)
+static int usage_row(void *arg, const char *tag, uint64_t text, uint64_t disk)
 {
     struct usage *u = arg;
     for (size_t i = 0; i < u->catalog->dataset_count; i++)
-        if (strcmp(u->catalog->datasets[i].id, tag) == 0)
-            u->cached[i] += bytes;
+        if (strcmp(u->catalog->datasets[i].id, tag) == 0) {
+            u->cached[i].text += text;
+            u->cached[i].disk += disk;
+        }
     return 0;
 }
 
@@ -27,7 +31,7 @@ int medshapefs_datasets(struct medshapefs *m,
 {
     struct shelf *s = shelf_take(m);
     const struct catalog *c = s->catalog;
-    struct usage u = {c, calloc(c->dataset_count + 1, sizeof(uint64_t))};
+    struct usage u = {c, calloc(c->dataset_count + 1, sizeof(*u.cached))};
     if (u.cached != NULL)
         (void)store_usage(m->content_dir, usage_row, &u);
     for (size_t i = 0; u.cached != NULL && i < c->dataset_count; i++) {
@@ -39,7 +43,8 @@ int medshapefs_datasets(struct medshapefs *m,
                                        .files = d->files,
                                        .bytes = d->bytes,
                                        .unknown_sizes = d->unknown_sizes,
-                                       .cached = u.cached[i]};
+                                       .cached = u.cached[i].text,
+                                       .cached_disk = u.cached[i].disk};
         if (d->folder != 0)
             row(arg, &x);
     }
@@ -129,8 +134,6 @@ struct finding {
 static int found_row(void *arg, uint64_t id, const struct node *n)
 {
     struct finding *f = arg;
-    struct slice link;
-    struct db_slice bytes;
     struct blob_version v;
     uint32_t generation;
     const struct catalog *c = f->folder.catalog;
@@ -144,9 +147,7 @@ static int found_row(void *arg, uint64_t id, const struct node *n)
     buf_clear(&f->url);
     buf_clear(&f->subject);
     tree_path(f->folder.txn, n, &f->path);
-    if (catalog_place(f->folder.txn, n->place, &link, &bytes))
-        buf_add(&f->url, link.s, link.len);
-    buf_add(&f->url, n->key.s, n->key.len);
+    object_url(f->folder.txn, n, &f->url);
     buf_add(&f->subject, n->subject.s, n->subject.len);
     bool known = object_version(f->m, c, f->folder.txn, id, n, &v, &generation);
     struct medshapefs_match x = {.path = buf_cstr(&f->path),

@@ -143,6 +143,7 @@ static int start_serving(struct medshapefs *m, struct err *e)
                                        .store = m->store,
                                        .failed = object_failed,
                                        .changed = object_changed,
+                                       .neighbours = object_neighbours,
                                        .arg = m};
     return blob_env_open(&o, &m->env, e);
 }

@@ -178,12 +178,20 @@ void search_free(struct medshapefs *m);
 struct spec {
     struct source_place place;
     char *key;
-    char tag[64];
+    struct blob_extents extents;
+    struct blob_extent *blocks;
+    char tag[72];
     struct blob_object object;
     uint64_t url; /* as facts name it */
     uint32_t generation;
     bool known;
 };
+
+/* The URL of a file, as users see it; nothing where there is no such place. */
+void object_url(struct db_txn *t, const struct node *n, struct buf *out);
+
+/* What facts know an object by. */
+uint64_t object_fact_url(struct slice link, struct db_slice place, struct slice key);
 
 /* Loads what asking for a file needs, as the catalogue and the facts have it; the caller ends it
  * with spec_free(). 0 or -errno (-ESTALE: there is no such file any more). */
@@ -196,6 +204,13 @@ void spec_free(struct spec *s);
 bool object_version(struct medshapefs *m, const struct catalog *c, struct db_txn *t, uint64_t id,
                     const struct node *n, struct blob_version *v, uint32_t *generation);
 
+/* ---- neighbours.c ---- */
+
+/* Tells the blobs of a small file's neighbours in its pack: see struct blob_env_options. `arg` is
+ * the core. */
+void object_neighbours(void *arg, uint64_t id, bool before,
+                       bool (*row)(void *row_arg, const struct blob_object *o), void *row_arg);
+
 /* ---- object.c ---- */
 
 /* Prepares and ends the table of objects; ending waits for nobody: close http first. */
@@ -205,6 +220,9 @@ void objects_free(struct medshapefs *m);
 
 /* Closes the file's blob: who reads it gets -ESTALE. */
 void object_retire(struct medshapefs *m, uint64_t id);
+
+/* Lets go of the file's blob, so that the next read opens it anew; who reads goes on. */
+void object_reopen(struct medshapefs *m, uint64_t id);
 
 /* Reads a file's bytes. */
 void object_read(struct medshapefs *m, uint64_t id, uint64_t off, size_t len,

@@ -167,6 +167,14 @@ void object_retire(struct medshapefs *m, uint64_t id)
     blob_put(&b);
 }
 
+void object_reopen(struct medshapefs *m, uint64_t id)
+{
+    lock_take(&m->objects.lock);
+    struct blob *b = take_out(&m->objects, id);
+    lock_drop(&m->objects.lock);
+    blob_put(&b);
+}
+
 struct reading {
     struct medshapefs *m;
     uint64_t id, off;

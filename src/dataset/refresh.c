@@ -1,3 +1,4 @@
+#include "dataset/borrowed_i.h"
 #include "dataset/dataset_i.h"
 
 #include "base/clock.h"
@@ -35,6 +36,8 @@ struct refresh {
     char **source_text;             /* "name: URL", for the generated texts */
     struct source_listing *listing; /* one a source */
     bool *failed;                   /* one a source */
+    struct err *prepared;           /* one a source: why it could not be prepared */
+    struct borrowed *borrowed;      /* datasets that packs tell of */
 };
 
 static void say(struct refresh *r, const char *line)
@@ -58,6 +61,8 @@ static int sink_place(void *arg, const struct source_place *p, uint32_t *number)
 static int sink_item(void *arg, const struct source_item *i)
 {
     struct refresh *r = arg;
+    const struct source_packed *p = i->packed;
+    struct ingest_packed packed;
     struct ingest_item item = {.place = i->place,
                                .key = {i->key, i->key_len},
                                .name = {i->name, i->name_len},
@@ -66,8 +71,26 @@ static int sink_item(void *arg, const struct source_item *i)
                                .mtime = i->mtime,
                                .etag = slice_of(i->etag),
                                .forced = r->forced};
+    if (p != NULL) {
+        packed = (struct ingest_packed){.path = {p->path, p->path_len},
+                                        .dataset = {p->dataset, p->dataset_len},
+                                        .url = {p->url, p->url_len},
+                                        .shown = {p->shown, p->shown_len},
+                                        .fallback = p->fallback};
+        item.packed = &packed;
+    }
     r->emitted++;
     return ingest_item(r->ingest, &item);
+}
+
+static int sink_dataset(void *arg, const char *id, size_t id_len, const char *json, size_t json_len)
+{
+    struct refresh *r = arg;
+    struct err why = {.code = 0};
+    int err = borrowed_add(r->borrowed, id, id_len, json, json_len, &why);
+    if (why.code != 0)
+        say(r, why.text);
+    return err;
 }
 
 static void sink_remark(void *arg, const char *line)
@@ -204,6 +227,42 @@ static int take_lock(struct refresh *r)
     return 0;
 }
 
+static struct source_sink sink_of(struct refresh *r)
+{
+    return (struct source_sink){sink_place, sink_item, sink_dataset, sink_remark, sink_progress, r};
+}
+
+/* Has sources that need it get what they are to list. One that fails lists what it kept, if it can.
+ */
+static void prepare_all(struct refresh *r)
+{
+    const struct source_sink sink = sink_of(r);
+    for (size_t i = 0; i < r->conf->source_count; i++) {
+        const struct conf_source *src = &r->conf->sources[i];
+        const struct source_ops *ops = source_find(src->type);
+        struct source_listing *l = &r->listing[i];
+        *l = (struct source_listing){
+            .http = r->http, .conf = r->conf, .state_dir = r->state, .temp_dir = r->temp};
+        if (ops == NULL || ops->prepare == NULL ||
+            ops->prepare(src, l, &sink, &r->prepared[i]) == 0)
+            continue;
+        struct err e = {.code = 0};
+        l->kept = true;
+        l->kept = ops->prepare(src, l, &sink, &e) == 0;
+    }
+}
+
+static int load_registry(struct refresh *r)
+{
+    struct buf records = BUF_INIT;
+    borrowed_text(r->borrowed, &records);
+    int err = records.err != 0
+                  ? err_set(r->err, records.err, "out of memory")
+                  : registry_load_more(r->conf->catalog, buf_cstr(&records), &r->registry, r->err);
+    buf_free(&records);
+    return err;
+}
+
 static void open_old(struct refresh *r)
 {
     struct err e = {.code = 0};
@@ -213,21 +272,34 @@ static void open_old(struct refresh *r)
         r->facts = NULL;
 }
 
+static bool has_type(const struct refresh *r, const char *type)
+{
+    for (size_t i = 0; i < r->conf->source_count; i++)
+        if (strcmp(r->conf->sources[i].type, type) == 0)
+            return true;
+    return false;
+}
+
 static int begin(struct refresh *r)
 {
     size_t n = r->conf->source_count;
     r->source_text = calloc(n + 1, sizeof(r->source_text[0]));
     r->listing = calloc(n + 1, sizeof(r->listing[0]));
     r->failed = calloc(n + 1, sizeof(r->failed[0]));
-    if (r->source_text == NULL || r->listing == NULL || r->failed == NULL)
+    r->prepared = calloc(n + 1, sizeof(r->prepared[0]));
+    r->borrowed = borrowed_new();
+    if (r->source_text == NULL || r->listing == NULL || r->failed == NULL || r->prepared == NULL ||
+        r->borrowed == NULL)
         return err_set(r->err, -ENOMEM, "out of memory");
     for (size_t i = 0; i < n; i++)
         if (asprintf(&r->source_text[i], "%s: %s", r->conf->sources[i].name,
                      r->conf->sources[i].url) < 0)
             return err_set(r->err, -ENOMEM, "out of memory");
-    int err = registry_load(r->conf->catalog, &r->registry, r->err);
-    if (err == 0)
-        err = http_open(&r->conf->network, &r->http, r->err);
+    int err = http_open(&r->conf->network, &r->http, r->err);
+    if (err != 0)
+        return err;
+    prepare_all(r);
+    err = load_registry(r);
     if (err != 0)
         return err;
     open_old(r);
@@ -238,7 +310,9 @@ static int begin(struct refresh *r)
                                .facts = r->facts,
                                .sources = (const char *const *)r->source_text,
                                .source_count = n,
-                               .now = clock_wall()};
+                               .now = clock_wall(),
+                               .sparse = r->conf->by_source_option && !has_type(r, "manifest"),
+                               .by_url = has_type(r, "pack") && n > 1};
     return ingest_begin(&o, &r->ingest, r->err);
 }
 
@@ -258,10 +332,8 @@ static int list_source(struct refresh *r, size_t i, struct err *e)
 {
     const struct conf_source *src = &r->conf->sources[i];
     const struct source_ops *ops = source_find(src->type);
-    const struct source_sink sink = {sink_place, sink_item, sink_remark, sink_progress, r};
+    const struct source_sink sink = sink_of(r);
     struct source_listing *l = &r->listing[i];
-    *l = (struct source_listing){
-        .http = r->http, .conf = r->conf, .state_dir = r->state, .temp_dir = r->temp};
     r->forced = src->dataset != NULL ? registry_find(r->registry, src->dataset) : SIZE_MAX;
     r->emitted = 0;
     if (ops == NULL)
@@ -270,6 +342,8 @@ static int list_source(struct refresh *r, size_t i, struct err *e)
     if (src->dataset != NULL && r->forced == SIZE_MAX)
         return err_set(e, -EINVAL, "%s: there is no dataset '%s' (medshapefs datasets lists them)",
                        src->name, src->dataset);
+    if (r->prepared[i].code != 0 && !l->kept)
+        return err_set(e, r->prepared[i].code, "%s", r->prepared[i].text);
     int err = ops->list(src, l, &sink, e);
     return err != 0 ? err : check_loss(r, src, e);
 }
@@ -283,27 +357,40 @@ static void add_up(struct refresh *r, const struct source_listing *l)
     r->out->unchanged = r->out->unchanged || l->unchanged;
 }
 
-/* Lists each source. One that fails keeps what it had, as long as another one works and it emitted
- * nothing yet. */
+/* A source failed: it keeps what it had, as long as another one works. `listed`: it listed that
+ * itself. */
+static int source_failed(struct refresh *r, size_t i, bool listed, const struct err *e)
+{
+    const char *name = r->conf->sources[i].name;
+    const struct source_ops *ops = source_find(r->conf->sources[i].type);
+    bool own = ops != NULL && ops->prepare != NULL;
+    r->failed[i] = true;
+    r->out->failed_sources++;
+    if (r->out->failed_sources == r->conf->source_count ||
+        (!listed && (r->emitted > 0 || (own && old_count(r, name) > 0))))
+        return err_set(r->err, e->code, "%s", e->text);
+    say(r, e->text);
+    int err = listed || own ? 0 : carry_over(r, name);
+    return err == 0 ? 0
+                    : err_set(r->err, err, "%s: cannot be taken over from the old catalogue: %s",
+                              name, err_text(err));
+}
+
+/* Lists each source. */
 static int list_all(struct refresh *r)
 {
     for (size_t i = 0; i < r->conf->source_count; i++) {
-        const char *name = r->conf->sources[i].name;
         struct err e = {.code = 0};
         char meta[128];
-        int err = list_source(r, i, &e);
-        if (err != 0) {
-            r->failed[i] = true;
-            r->out->failed_sources++;
-            if (r->out->failed_sources == r->conf->source_count || r->emitted > 0)
-                return err_set(r->err, err, "%s", e.text);
-            say(r, e.text);
-            err = carry_over(r, name);
+        bool listed = list_source(r, i, &e) == 0;
+        if (listed)
+            e = r->prepared[i];
+        if (e.code != 0) {
+            int err = source_failed(r, i, listed, &e);
             if (err != 0)
-                return err_set(r->err, err, "%s: cannot be taken over from the old catalogue: %s",
-                               name, err_text(err));
+                return err;
         }
-        meta_name(name, meta, sizeof(meta));
+        meta_name(r->conf->sources[i].name, meta, sizeof(meta));
         ingest_meta(r->ingest, meta, r->emitted);
         add_up(r, &r->listing[i]);
         r->order += 1ULL << 40;
@@ -345,6 +432,8 @@ static void end(struct refresh *r)
     free(r->source_text);
     free(r->listing);
     free(r->failed);
+    free(r->prepared);
+    borrowed_free(&r->borrowed);
     if (r->temp[0] != '\0' && r->lock_fd >= 0)
         (void)fsio_remove_tree(r->temp);
     if (r->lock_fd >= 0)

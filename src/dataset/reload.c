@@ -92,14 +92,31 @@ static bool replaced(const struct node *a, const struct node *b)
     return a->etag.len == 0 && b->etag.len == 0 && a->mtime != b->mtime;
 }
 
-static void compare(struct watch *w, const struct side_of *old, const struct side_of *new)
+/* The same content, but elsewhere: in another pack, or at another place in it. */
+static bool moved(struct side_of *old, struct side_of *new)
+{
+    struct slice link;
+    struct db_slice a, b;
+    if (memchr(new->node.key.s, '\n', new->node.key.len) == NULL)
+        return false; /* of no pack */
+    return !same(old->node.key, new->node.key) ||
+           !catalog_place(&old->txn, old->node.place, &link, &a) ||
+           !catalog_place(&new->txn, new->node.place, &link, &b) || a.len != b.len ||
+           memcmp(a.data, b.data, a.len) != 0;
+}
+
+static void compare(struct watch *w, struct side_of *old, struct side_of *new)
 {
     const struct medshapefs_watcher *to = &w->m->watcher;
     if (old->node.kind == NODE_FILE && replaced(&old->node, &new->node)) {
         object_replaced(w->m, new->id);
         tell_name(w, new->catalog, &new->node);
-    } else if (old->node.kind == NODE_TEXT || old->node.size != new->node.size ||
-               old->node.mtime != new->node.mtime) {
+        return;
+    }
+    if (old->node.kind == NODE_FILE && moved(old, new))
+        object_reopen(w->m, new->id);
+    if (old->node.kind == NODE_TEXT || old->node.size != new->node.size ||
+        old->node.mtime != new->node.mtime) {
         to->inode(to->arg, tree_ino(new->id));
     }
 }

@@ -80,6 +80,8 @@ static void add_sources(struct medshapefs *m, struct buf *out)
         buf_str(out, i == 0 ? "{" : ",{");
         add_text(out, "name", m->conf->sources[i].name);
         buf_str(out, ",");
+        add_text(out, "type", m->conf->sources[i].type);
+        buf_str(out, ",");
         add_text(out, "url", m->conf->sources[i].url);
         buf_str(out, "}");
     }
@@ -112,19 +114,24 @@ static void write_status(struct medshapefs *m, struct buf *out)
     buf_str(out, ",\n\"cache\":{");
     add_text(out, "dir", m->conf->cache_dir);
     buf_fmt(out,
-            ",\"limit\":%llu,\"bytes\":%llu,\"objects\":%llu,\"evicted\":%llu,\"damaged\":%llu,"
+            ",\"limit\":%llu,\"bytes\":%llu,\"text\":%llu,\"packed_text\":%llu,"
+            "\"packed_bytes\":%llu,\"packed_blocks\":%llu,"
+            "\"objects\":%llu,\"evicted\":%llu,\"damaged\":%llu,"
             "\"write_errors\":%llu,"
             "\"sick\":%s},\n",
             (unsigned long long)m->conf->cache_size, (unsigned long long)n.store.bytes,
+            (unsigned long long)n.store.text, (unsigned long long)n.store.packed_text,
+            (unsigned long long)n.store.packed_bytes, (unsigned long long)n.store.packed_blocks,
             (unsigned long long)n.store.objects, (unsigned long long)n.store.evicted,
             (unsigned long long)n.store.damaged, (unsigned long long)n.store.write_errors,
             n.sick ? "true" : "false");
-    buf_fmt(
-        out,
-        "\"reads\":{\"count\":%llu,\"bytes\":%llu,\"hits\":%llu,\"waits\":%llu,\"direct\":%llu},\n",
-        (unsigned long long)n.blob.reads, (unsigned long long)n.blob.bytes,
-        (unsigned long long)n.blob.hits, (unsigned long long)n.blob.waits,
-        (unsigned long long)n.blob.direct);
+    buf_fmt(out,
+            "\"reads\":{\"count\":%llu,\"bytes\":%llu,\"hits\":%llu,\"waits\":%llu,\"direct\":%llu,"
+            "\"unpacked\":%llu,\"unpack_ms\":%llu},\n",
+            (unsigned long long)n.blob.reads, (unsigned long long)n.blob.bytes,
+            (unsigned long long)n.blob.hits, (unsigned long long)n.blob.waits,
+            (unsigned long long)n.blob.direct, (unsigned long long)n.blob.decoded,
+            (unsigned long long)n.blob.decode_ns / 1000000);
     buf_fmt(out,
             "\"network\":{\"requests\":%llu,\"bytes\":%llu,\"failures\":%llu,\"running\":%u,"
             "\"queued\":%u,\"retries\":%llu,"
@@ -159,6 +166,15 @@ static void write_metrics(struct medshapefs *m, struct buf *out)
         {"catalog_age_seconds", "gauge", "Seconds since the last refresh.",
          (uint64_t)(clock_wall() - n.info.refreshed)},
         {"cache_bytes", "gauge", "Bytes of content held on disk.", n.store.bytes},
+        {"cache_text_bytes", "gauge", "Bytes of text that they stand for.", n.store.text},
+        {"cache_packed_text_bytes", "gauge", "Bytes of text that is held packed.",
+         n.store.packed_text},
+        {"cache_packed_bytes", "gauge", "Bytes on disk of what is held packed.",
+         n.store.packed_bytes},
+        {"cache_packed_blocks_total", "counter", "Blocks packed, here or at the source.",
+         n.store.packed_blocks},
+        {"cache_unpacked_blocks_total", "counter", "Packed blocks unpacked for readers.",
+         n.blob.decoded},
         {"cache_limit_bytes", "gauge", "Most bytes that the cache may take.", m->conf->cache_size},
         {"cache_objects", "gauge", "Objects held on disk, whole or in part.", n.store.objects},
         {"cache_evicted_total", "counter", "Objects evicted.", n.store.evicted},
@@ -169,6 +185,12 @@ static void write_metrics(struct medshapefs *m, struct buf *out)
         {"read_bytes_total", "counter", "Bytes of shapes given to readers.", n.blob.bytes},
         {"read_hits_total", "counter", "Reads answered from the cache at once.", n.blob.hits},
         {"read_waits_total", "counter", "Reads that waited for the network.", n.blob.waits},
+        {"sibling_requests_total", "counter",
+         "HTTP requests that brought more shapes of a folder of a pack.", n.blob.sibling_flights},
+        {"sibling_bytes_total", "counter", "Bytes that they asked for by that.",
+         n.blob.sibling_bytes},
+        {"sibling_used_bytes_total", "counter", "Those of them that were read later.",
+         n.blob.sibling_used},
         {"http_requests_total", "counter", "HTTP requests sent.", n.http.requests},
         {"http_received_bytes_total", "counter", "Bytes received from sources.",
          n.http.bytes_received},

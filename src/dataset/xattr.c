@@ -12,7 +12,7 @@ struct about {
     uint64_t id;
     const struct catalog *catalog;
     const struct node *node;
-    struct slice link;
+    struct db_slice place;
     const struct blob_version *version;
 };
 
@@ -33,8 +33,7 @@ static void mime_type(const struct about *a, struct buf *out)
 
 static void origin_url(const struct about *a, struct buf *out)
 {
-    add(out, a->link);
-    add(out, a->node->key);
+    source_encoded_url(a->place.data, a->place.len, a->node->key.s, a->node->key.len, out);
 }
 
 static void dataset_id(const struct about *a, struct buf *out)
@@ -78,11 +77,22 @@ static void cached_bytes(const struct about *a, struct buf *out)
     spec_free(&s);
 }
 
-/* What a whole STL has shown; none is looked at before there is a reader for them. */
+/* What a whole STL has shown, to whoever packed it. */
 static void health(const struct about *a, struct buf *out)
 {
-    (void)a;
-    buf_str(out, "unknown");
+    bool packed = source_is_pack(a->place.data, a->place.len);
+    buf_str(out, packed ? source_health(a->node->key.s, a->node->key.len) : "unknown");
+}
+
+/* The SHA-256 of the content, where a pack tells it. */
+static void checksum(const struct about *a, struct buf *out)
+{
+    static const char before[] = "\"sha256-";
+    const char *tag = a->version->etag;
+    size_t skip = sizeof(before) - 1, len = strlen(tag);
+    if (source_is_pack(a->place.data, a->place.len) && len == skip + 65 &&
+        memcmp(tag, before, skip) == 0)
+        buf_add(out, tag + skip, 64);
 }
 
 static void remote_name(const struct about *a, struct buf *out)
@@ -102,6 +112,7 @@ static const struct {
                   {"user.medshapefs.side", side},
                   {"user.medshapefs.etag", etag},
                   {"user.medshapefs.cached_bytes", cached_bytes},
+                  {"user.medshapefs.checksum", checksum},
                   {"user.medshapefs.health", health},
                   {"user.medshapefs.name", remote_name}};
 
@@ -114,14 +125,14 @@ static int with_about(struct medshapefs *m, uint64_t ino,
     struct shelf *s = shelf_take(m);
     struct db_txn t = catalog_begin(s->catalog);
     struct node n;
-    struct db_slice bytes;
+    struct slice link;
     struct blob_version v;
     uint32_t generation;
     uint64_t id = tree_id(ino);
     struct about a = {.m = m, .id = id, .catalog = s->catalog, .node = &n, .version = &v};
     int r = -ENODATA;
     if (id != UINT64_MAX && catalog_node(&t, id, &n) && n.kind == NODE_FILE &&
-        catalog_place(&t, n.place, &a.link, &bytes)) {
+        catalog_place(&t, n.place, &link, &a.place)) {
         (void)object_version(m, s->catalog, &t, id, &n, &v, &generation);
         r = use(&a, arg);
     }

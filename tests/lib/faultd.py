@@ -51,6 +51,7 @@ import struct
 import sys
 import threading
 import time
+import zlib
 from array import array
 from email.utils import formatdate
 from functools import lru_cache
@@ -340,7 +341,7 @@ class Answer:
             version = self.state.versions.get(request.name, 0)
         if file is not None:
             body, status, kind = file
-            return len(body), "%08x-%x" % (fnv(body), len(body)), 0, lambda a, b: iter((body[a:b],)), kind, status
+            return len(body), "%08x-%x" % (zlib.crc32(body), len(body)), 0, lambda a, b: iter((body[a:b],)), kind, status
         seed = fnv(request.name.encode("utf-8", "surrogateescape"))
         size = int(self.do.get("size") or 100000 + seed % 100000)
         tag = "%08x-%x-%x" % (seed, size, version)

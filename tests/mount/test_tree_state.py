@@ -34,7 +34,7 @@ class State(shapes.ListCase):
         said = mount.json()
         self.assertEqual((said["mountpoint"], said["pid"]), (str(mount.path), mount.pid))
         self.assertEqual((said["catalog"]["shapes"], said["catalog"]["unknown_sizes"]), (2, 2))
-        self.assertEqual(said["sources"], [{"name": "list", "url": self.origin.url("/list.txt")}])
+        self.assertEqual(said["sources"], [{"name": "list", "type": "manifest", "url": self.origin.url("/list.txt")}])
         (mount.path / "datasets" / "FacialModels" / "face_1.stl").read_bytes()
         said = json.loads(self.later(mount, "status.json", lambda t: json.loads(t)["reads"]["count"] > 0))
         self.assertGreaterEqual(said["network"]["requests"], 1)
