@@ -64,9 +64,11 @@ static bool read_spot(const char *p, const char *end, struct spot *s)
         }
         p += len;
     }
-    const char *newline = memchr(p, '\n', (size_t)(end - p));
-    s->end = newline != NULL ? newline + 1 : NULL;
-    return newline != NULL && newline - p < LAYOUT_TEXT / 2;
+    const char *newline = p;
+    while (newline < end && *newline != '\n' && blank(*newline))
+        newline++;
+    s->end = newline + 1;
+    return newline < end && *newline == '\n' && newline - p < LAYOUT_TEXT / 2;
 }
 
 static bool read_vertices(struct sample *s)
