@@ -173,6 +173,7 @@ static void share_deadline(struct blob *b, struct blob_waiter *w)
 static bool park(struct blob *b, struct blob_waiter *w)
 {
     struct siblings *along = blob_siblings_for(b);
+    struct blob_waiter *came = NULL;
     lock_take(&b->lock);
     if (atomic_load(&b->spent))
         w->err = -ESTALE;
@@ -190,9 +191,11 @@ static bool park(struct blob *b, struct blob_waiter *w)
         blob_plan(b, w->off, w->len);
         along = b->along; /* no flight took it */
         b->along = NULL;
+        came = blob_take(b, 0, 0, 0); /* by somebody else's flight, just now */
         check(b);
     }
     lock_drop(&b->lock);
+    blob_answer_all(b, came);
     if (along != NULL)
         blob_siblings_end(along);
     if (parked)

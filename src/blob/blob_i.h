@@ -155,8 +155,9 @@ void blob_flight_unref(struct blob_flight *f);
  * for, and starts flights for the others. No lock held. */
 void blob_arrived(struct blob *b);
 
-/* Plans anew for those who lack a piece that nobody fetches any more; b->lock is held. */
-void blob_plan_orphans(struct blob *b);
+/* Plans anew for those who lack a piece that nobody fetches any more, and takes those off who lack
+ * none; b->lock is held. The caller drops it and hands the list to blob_answer_all(). */
+struct blob_waiter *blob_plan_orphans(struct blob *b);
 
 /* The cache's name of this version of an object. 0 or -ENOMEM. */
 int blob_content_id(const struct blob_object *o, struct hash_id *id);

@@ -413,7 +413,7 @@ static void finish_own(struct blob_flight *f)
     if (write_err != 0 || failed)
         list =
             blob_take(b, first, end, write_err != 0 ? write_err : blob_final_err(f->err, &f->resp));
-    blob_plan_orphans(b);
+    struct blob_waiter *came = blob_plan_orphans(b);
     lock_drop(&b->lock);
     if (write_err == 0 && failed)
         report(b, list, &f->resp);
@@ -421,6 +421,7 @@ static void finish_own(struct blob_flight *f)
         serve_direct(b, list);
     else
         blob_answer_all(b, list);
+    blob_answer_all(b, came);
     flight_free(f);
 }
 

@@ -65,18 +65,20 @@ void blob_start_missing(struct blob *b, uint64_t off, uint64_t end)
     }
 }
 
-void blob_plan_orphans(struct blob *b)
+struct blob_waiter *blob_plan_orphans(struct blob *b)
 {
     for (struct blob_waiter *w = b->waiters; w != NULL; w = w->next)
         if (!blob_has(b, w->off, w->len))
             blob_start_missing(b, w->off, w->off + w->len);
+    /* What came meanwhile by somebody else's flight was no reason to start one, and wakes nobody.
+     */
+    return blob_take(b, 0, 0, 0);
 }
 
 void blob_arrived(struct blob *b)
 {
     lock_take(&b->lock);
-    struct blob_waiter *done = blob_take(b, 0, 0, 0);
-    blob_plan_orphans(b);
+    struct blob_waiter *done = blob_plan_orphans(b);
     lock_drop(&b->lock);
     blob_answer_all(b, done);
 }

@@ -1,4 +1,5 @@
 """An export that is killed, stopped or damaged, and the run after it."""
+import os
 import signal
 import unittest
 
@@ -9,7 +10,7 @@ from test_export_shapes import Case
 
 FIRST = ["a%03d.stl" % i for i in range(20)]
 MANY = ["b%03d.stl" % i for i in range(400)]  # more than wait in the writer before they are written
-SIZE = 20000  # of each of them
+SIZE = 20000 * (1 + (os.cpu_count() or 1))  # of each of them: a writer with many threads holds more back
 LAST = "z.stl"
 PATIENT = {"timeout": "60s", "retry_for": "60s"}
 
