@@ -57,6 +57,9 @@ def end(signum, frame):
 
 
 signal.signal(signal.SIGTERM, end)
+# Background jobs of a shell and what nohup starts have these ignored, which programs would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 harness.become_subreaper()
 suite = unittest.defaultTestLoader.loadTestsFromNames(sys.argv[1:])
 runner = unittest.TextTestRunner(sys.stderr, verbosity=2, resultclass=Result)
