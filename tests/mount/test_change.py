@@ -74,8 +74,8 @@ class Change(Case):
                 self.assertTrue(got == expected(NAME, offset, min(old_size, offset + 65536)), "new bytes at %d" % offset)
 
     def check_new(self, path, inode, size):
-        fd = self.opened(path)
         self.assertTrue(until(lambda: os.stat(path).st_size == size, 10))
+        fd = self.opened(path)  # not before: an inode that the kernel was told to forget just then answers EIO
         st = os.fstat(fd) if os.fstat(fd).st_size == size else os.stat(path)
         self.assertEqual((st.st_ino, st.st_size), (inode, size))
         self.assertTrue(path.read_bytes() == expected(NAME, 0, size, version=1), "not the new bytes")
