@@ -52,7 +52,7 @@ static int open_local(struct blob *b)
         return -ENOMEM;
     size_t len = str_percent_decode(path, strlen(path), path, false);
     path[len] = '\0';
-    if (memchr(path, '\0', len) != NULL)
+    if (strlen(path) != len)
         return -ENOENT;
     b->local = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     return b->local < 0 ? -errno : 0;
@@ -174,7 +174,7 @@ void blob_extent_asked(const struct blob_flight *f, uint64_t *first, uint64_t *l
 
 int blob_extent_head(struct blob_flight *f, const struct http_resp *resp)
 {
-    uint64_t first, len;
+    uint64_t first = 0, len = 0;
     if (resp->status == 200 && has_own(f)) /* how far the others are is not to matter */
         own_range(f, &first, &len);
     else
