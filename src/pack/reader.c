@@ -275,7 +275,7 @@ static bool comes_after(struct pack_slice id, const struct buf *before)
 
 int pack_next_dataset(struct pack *p, struct pack_slice *id, struct pack_slice *json, struct err *e)
 {
-    struct pack_slice bytes;
+    struct pack_slice bytes = {NULL, 0};
     int r = next_record(p, &p->datasets, &bytes, e);
     if (r <= 0)
         return r;
