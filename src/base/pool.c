@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct pool {
     struct lock lock;
@@ -49,6 +50,12 @@ struct pool *pool_create(unsigned threads)
     if (p->threads == 0)
         pool_destroy(&p);
     return p;
+}
+
+unsigned pool_cpus(unsigned most)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return cpus < 1 ? 1 : (unsigned long)cpus < most ? (unsigned)cpus : most;
 }
 
 void pool_run(struct pool *p, struct pool_job *job)

@@ -14,6 +14,9 @@ struct pool_job {
 /* Starts `threads` threads; NULL when there is no memory or no thread. The caller destroys it. */
 struct pool *pool_create(unsigned threads);
 
+/* How many threads keep this machine's CPUs busy, 1 to `most`. Any thread. */
+unsigned pool_cpus(unsigned most);
+
 /* Queues a job. Any thread; never blocks. */
 void pool_run(struct pool *p, struct pool_job *job);
 

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { THREADS_MAX = 16, SHOWN = 300 };
 
@@ -123,12 +122,6 @@ static void run(struct pool_job *job)
     free(t.text);
 }
 
-static unsigned thread_count(void)
-{
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    return cpus < 1 ? 1 : cpus < THREADS_MAX ? (unsigned)cpus : THREADS_MAX;
-}
-
 static int check_shares(struct check *k, struct err *e)
 {
     struct share share[THREADS_MAX] = {0};
@@ -178,7 +171,8 @@ int mirror_verify(struct mirror *m, void (*bad)(void *arg, const char *line),
                   bool (*progress)(void *arg, uint64_t done, uint64_t all), void *arg,
                   struct err *e)
 {
-    struct check k = {.threads = thread_count(), .bad = bad, .progress = progress, .arg = arg};
+    struct check k = {
+        .threads = pool_cpus(THREADS_MAX), .bad = bad, .progress = progress, .arg = arg};
     int worst = 0;
     for (unsigned i = 0; i < m->packs; i++)
         k.all += m->pack[i].published ? 0 : m->pack[i].bytes;

@@ -4,7 +4,6 @@
 #include "base/pool.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
     THREADS_MAX = 6, /* with what each of them and each job takes, 64 MiB */
@@ -66,8 +65,7 @@ struct unpack_crew *unpack_crew_new(void)
     struct unpack_crew *c = calloc(1, sizeof(*c));
     if (c == NULL)
         return NULL;
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    c->threads = cpus < 1 ? 1 : cpus > THREADS_MAX ? THREADS_MAX : (unsigned)cpus;
+    c->threads = pool_cpus(THREADS_MAX);
     c->jobs = c->threads + SPARE_JOBS;
     lock_init(&c->lock, LOCK_RANK_LEAF);
     lock_cond_init(&c->done);

@@ -2,6 +2,7 @@
 
 #include "base/fsio.h"
 #include "base/hash.h"
+#include "base/pool.h"
 #include "base/str.h"
 
 #include <errno.h>
@@ -67,9 +68,9 @@ static int begin_file(struct pack_writer *w, struct err *e)
 
 static unsigned thread_count(unsigned wanted)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned n = wanted != 0 ? wanted : cpus > 0 ? (unsigned)cpus : 1;
-    return n < PACK_THREADS ? n : PACK_THREADS;
+    if (wanted == 0)
+        return pool_cpus(PACK_THREADS);
+    return wanted < PACK_THREADS ? wanted : PACK_THREADS;
 }
 
 static char *folder_of(const char *path)

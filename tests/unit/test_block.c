@@ -5,28 +5,12 @@
 
 #include <cmocka.h>
 
-#include "codec/block.h"
+#include "coder_case.h"
 #include "lib/real_data.h"
 #include "stl_case.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-static struct codec *coder; /* of all tests here, so that each finds one that was used */
-
-static int setup(void **state)
-{
-    (void)state;
-    coder = codec_new(1);
-    return coder == NULL;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    codec_free(&coder);
-    return coder != NULL;
-}
 
 static uint64_t next(uint64_t *state)
 {

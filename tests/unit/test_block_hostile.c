@@ -5,28 +5,12 @@
 
 #include <cmocka.h>
 
-#include "codec/block.h"
 #include "codec/form.h"
+#include "coder_case.h"
 #include "stl_case.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-static struct codec *coder; /* of all tests here: one that saw damage must work on */
-
-static int setup(void **state)
-{
-    (void)state;
-    coder = codec_new(1);
-    return coder == NULL;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    codec_free(&coder);
-    return coder != NULL;
-}
 
 /* Unpacks into memory of exactly that size; the bytes come at the end of memory of their own, so
  * that a sanitizer sees a read or a write too far. */
